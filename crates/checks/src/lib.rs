@@ -1,0 +1,1 @@
+//! Checks, scenarios, verdicts, explanations, reports.

@@ -1,0 +1,1 @@
+//! A class: one instance per student, roster, grading, hand-in.

@@ -1,0 +1,1 @@
+//! A DHCP server, relay and client.

@@ -1,0 +1,1 @@
+//! An authoritative, forwarding and recursing DNS server for labs.

@@ -1,0 +1,1 @@
+//! Linux namespaces and bridges; no Docker, no root.

@@ -1,0 +1,1 @@
+//! The IOS-style console of a router: grammar, configuration, show commands.

@@ -1,0 +1,1 @@
+//! The lab file: types, diagnostics, lint, plan, schema, templates.

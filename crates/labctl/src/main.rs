@@ -1,0 +1,2 @@
+//! Network labs for teaching, from one YAML file.
+fn main() {}

@@ -1,0 +1,1 @@
+//! A mail server: SMTP, submission, POP3, IMAP.

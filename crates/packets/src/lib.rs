@@ -1,0 +1,1 @@
+//! Frames: capture, dissection, streams, stories, pcapng.

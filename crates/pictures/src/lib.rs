@@ -1,0 +1,1 @@
+//! Pictures of a lab: SVG, Mermaid, DOT, ASCII, HTML pages.

@@ -1,0 +1,1 @@
+//! A lab's certificate authority.

@@ -1,0 +1,1 @@
+//! The clients that checks use: ping, dns, tcp, http, mail.

@@ -1,0 +1,1 @@
+//! RIP version 2.
