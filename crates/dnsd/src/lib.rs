@@ -1,1 +1,3 @@
 //! An authoritative, forwarding and recursing DNS server for labs.
+
+pub mod config;
