@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use env::Env;
+pub use env::{Deadline, Env, MailSettings};
 pub use error::{Error, Layer};
 pub use resolve::resolve;
 
@@ -44,7 +44,7 @@ pub enum Probe {
     /// One DNS question.
     Dns(dns::Request),
     /// Sending and fetching mail.
-    Mail(Box<mail::Request>),
+    Mail(mail::Request),
     /// The node's links, addresses, routes and neighbours.
     Facts(facts::Request),
 }
@@ -86,7 +86,7 @@ pub async fn run(probe: Probe, env: &Env) -> Result<Value, Error> {
         Probe::Port(request) => json(port::run(&request, env).await?),
         Probe::Http(request) => json(http::run(&request, env).await?),
         Probe::Dns(request) => json(dns::run(&request, env).await?),
-        Probe::Mail(request) => json(mail::run(&request, env).await?),
+        Probe::Mail(request) => json(mail::run(request, env).await),
         Probe::Facts(request) => json(facts::run(&request, env).await?),
     }
 }
