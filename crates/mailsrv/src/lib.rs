@@ -1,1 +1,3 @@
 //! A mail server: SMTP, submission, POP3, IMAP.
+
+pub mod config;
