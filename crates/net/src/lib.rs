@@ -5,6 +5,7 @@
 //! speaks to the packet filter. Nothing here runs a program, and nothing here has policy.
 
 mod address;
+pub mod bridge;
 mod error;
 mod link;
 mod mac;
