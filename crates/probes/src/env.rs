@@ -98,7 +98,7 @@ fn parse_resolv_conf(text: &str) -> (Vec<IpAddr>, Vec<String>) {
         let line = line.split(['#', ';']).next().unwrap_or_default();
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("nameserver") => servers.extend(words.next().and_then(|w| w.parse().ok())),
+            Some("nameserver") => servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok())),
             Some("search" | "domain") => search = words.map(str::to_owned).collect(),
             _ => {}
         }

@@ -13,10 +13,13 @@ mod env;
 mod error;
 pub mod facts;
 pub mod http;
+mod icmp;
 pub mod mail;
 pub mod ping;
 pub mod port;
+mod raw;
 pub mod resolve;
+mod tls;
 pub mod trace;
 
 use serde::de::DeserializeOwned;
