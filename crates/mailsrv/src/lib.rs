@@ -1,3 +1,5 @@
 //! A mail server: SMTP, submission, POP3, IMAP.
 
 pub mod config;
+pub mod queue;
+pub mod store;
