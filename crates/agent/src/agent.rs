@@ -1,0 +1,197 @@
+//! The agent's life: set up, serve, end.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use net::{Monitor, Netlink};
+use node::Config;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::changes::Changes;
+use crate::services::Supervised;
+use crate::state::Kept;
+use crate::{files, log, reaper, services};
+
+/// What the node needs at the least and does not get.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("the control socket {path} cannot be opened: {source}", path = node::paths::AGENT_SOCKET)]
+    Socket { source: std::io::Error },
+    #[error("signals cannot be received: {0}")]
+    Signal(std::io::Error),
+    #[error(transparent)]
+    Net(#[from] net::Error),
+}
+
+/// What all parts of the agent share.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) config: Config,
+    pub(crate) net: Netlink,
+    pub(crate) kept: Kept,
+    pub(crate) changes: Changes,
+    pub(crate) services: Vec<Arc<Supervised>>,
+    /// Held while interfaces, addresses and routes are changed.
+    pub(crate) changing: tokio::sync::Mutex<()>,
+    pub(crate) started: Instant,
+    set_up: AtomicBool,
+    problems: Mutex<Vec<String>>,
+}
+
+impl Agent {
+    /// Whether the node has been set up once.
+    pub(crate) fn is_set_up(&self) -> bool {
+        self.set_up.load(Ordering::Relaxed)
+    }
+
+    /// What failed for good, in words.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Notes and logs what failed for good: the node never gets ready.
+    pub(crate) fn problem(&self, what: impl ToString) {
+        let what = what.to_string();
+        log::say(&what);
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner).push(what);
+        self.changes.bump();
+    }
+
+    /// The service of that name.
+    pub(crate) fn service(&self, name: &str) -> Option<&Arc<Supervised>> {
+        self.services.iter().find(|service| service.name() == name)
+    }
+
+    /// Whether that service's process should run: as it was left, else as the lab has it.
+    pub(crate) fn should_run(&self, name: &str) -> bool {
+        let asked = self.kept.get().services.get(name).copied();
+        let written = || self.config.services.iter().any(|s| s.name == name && s.enabled);
+        asked.unwrap_or_else(written)
+    }
+
+    async fn set_up(&self) {
+        for failed in files::write_all(&self.config) {
+            self.problem(failed);
+        }
+        files::name(&self.config);
+        if let Err(error) = self.set_up_links().await {
+            self.problem(error);
+        }
+        for service in &self.services {
+            if self.should_run(service.name()) {
+                service.switch(true).await;
+            }
+        }
+        self.set_up.store(true, Ordering::Relaxed);
+        self.changes.bump();
+        log::say(format_args!(
+            "{} {} is set up after {:.0?}",
+            format!("{:?}", self.config.kind).to_lowercase(),
+            self.config.node,
+            self.started.elapsed()
+        ));
+    }
+
+    /// Ends the services; waits for them no longer than they have.
+    async fn end(&self) {
+        let mut changed = self.changes.listen();
+        for service in &self.services {
+            service.end();
+        }
+        let ended = async {
+            while !self.services.iter().all(|service| service.has_ended()) {
+                changed.changed().await;
+            }
+        };
+        let patience = services::GRACE + Duration::from_millis(200);
+        let _ = tokio::time::timeout(patience, ended).await;
+    }
+}
+
+/// Runs the agent until SIGTERM or SIGINT.
+pub(crate) async fn run(config: Config) -> Result<(), Error> {
+    let started = Instant::now();
+    let mut end = end_signal()?;
+    let orphans = signal(SignalKind::child()).map_err(Error::Signal)?;
+    tokio::spawn(bury_orphans(orphans));
+    let socket = Path::new(node::paths::AGENT_SOCKET);
+    let listener = node::admin::bind(socket).map_err(|source| Error::Socket { source })?;
+    let changes = Changes::default();
+    let services = config.services.iter().cloned();
+    let services = services.map(|service| Supervised::start(service, false, changes.clone()));
+    let agent = Arc::new(Agent {
+        services: services.collect(),
+        net: Netlink::open()?,
+        kept: Kept::load(Path::new(node::paths::STATE).join("agent/state.json")),
+        changing: tokio::sync::Mutex::default(),
+        set_up: AtomicBool::new(false),
+        problems: Mutex::default(),
+        config,
+        changes,
+        started,
+    });
+    tokio::spawn(tell_changes(Monitor::open()?, agent.clone()));
+    tokio::spawn(serve(listener, agent.clone()));
+    let setting_up = tokio::spawn({
+        let agent = agent.clone();
+        async move { agent.set_up().await }
+    });
+    end.wait().await;
+    setting_up.abort();
+    agent.end().await;
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+async fn serve(listener: UnixListener, agent: Arc<Agent>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                tokio::spawn(node::server::serve(stream, agent.clone()));
+            }
+            // Out of descriptors: let the ones in use end before the next try.
+            Err(_) => tokio::task::yield_now().await,
+        }
+    }
+}
+
+async fn tell_changes(mut monitor: Monitor, agent: Arc<Agent>) {
+    while let Some(_change) = monitor.next().await {
+        agent.changes.bump();
+    }
+    agent.problem("the kernel does not tell of changes any more");
+}
+
+async fn bury_orphans(mut ended: Signal) {
+    loop {
+        reaper::bury();
+        if ended.recv().await.is_none() {
+            return;
+        }
+    }
+}
+
+/// SIGTERM and SIGINT.
+struct End {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+fn end_signal() -> Result<End, Error> {
+    Ok(End {
+        terminate: signal(SignalKind::terminate()).map_err(Error::Signal)?,
+        interrupt: signal(SignalKind::interrupt()).map_err(Error::Signal)?,
+    })
+}
+
+impl End {
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
