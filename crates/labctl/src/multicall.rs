@@ -1,0 +1,71 @@
+//! Which program this executable is, by its name or its first word.
+
+use std::ffi::{OsStr, OsString};
+use std::process::ExitCode;
+
+/// A program: what comes after its name, to its exit code.
+pub type Program = fn(Vec<OsString>) -> ExitCode;
+
+/// What the words ask for.
+pub enum Found {
+    /// One of the node's programs.
+    Program(Program, Vec<OsString>),
+    /// labctl itself.
+    CommandLine,
+}
+
+/// The services and process 1.
+fn inner(name: &str) -> Option<Program> {
+    Some(match name {
+        "agent" => agent,
+        "relay" => agent::relay,
+        "supervisor" => engine::embedded::supervisor_main,
+        "dnsd" => dnsd::main,
+        "dhcpd" => dhcpd::main,
+        "mailsrv" => mailsrv::main,
+        "webd" => webd::main,
+        _ => return None,
+    })
+}
+
+/// Process 1 of a node. On Docker its configuration is a word of its command line.
+fn agent(mut args: Vec<OsString>) -> ExitCode {
+    if args.first().is_some_and(|word| word == engine::docker::inline::OPTION) {
+        let text = args.get(1).and_then(|word| word.to_str()).map(engine::docker::inline::unpack);
+        let written = match text {
+            Some(Ok(text)) => std::fs::write(node::paths::CONFIG, text).map_err(|e| e.to_string()),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err("no configuration follows".into()),
+        };
+        if let Err(error) = written {
+            crate::output::complain(&format!("agent: cannot take its configuration: {error}"));
+            return ExitCode::FAILURE;
+        }
+        args.drain(..2);
+    }
+    agent::main(args)
+}
+
+/// The names that a node offers as commands, for the links in its `/bin`.
+pub fn commands() -> Vec<String> {
+    let services = ["agent", "relay", "dnsd", "dhcpd", "mailsrv", "webd"];
+    let mut names: Vec<String> =
+        tools::NAMES.iter().chain(&services).map(|name| (*name).to_owned()).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// Finds the program. A node's commands are found by the name of the link only, so that no verb of
+/// labctl is hidden by one.
+pub fn find(name: &OsStr, args: Vec<OsString>) -> Found {
+    let file = std::path::Path::new(name).file_name().and_then(OsStr::to_str).unwrap_or_default();
+    if let Some(program) = inner(file).or_else(|| tools::find(file)) {
+        return Found::Program(program, args);
+    }
+    let first = args.first().and_then(|word| word.to_str()).unwrap_or_default();
+    match inner(first) {
+        Some(program) => Found::Program(program, args.into_iter().skip(1).collect()),
+        None => Found::CommandLine,
+    }
+}
