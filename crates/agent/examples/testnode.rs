@@ -62,8 +62,10 @@ async fn serve(config: Config) -> ExitCode {
 
 impl Service {
     async fn switch(&self, protocol: &str, on: bool) {
-        if let Some(task) = self.open.lock().unwrap().remove(protocol) {
+        let open = self.open.lock().unwrap().remove(protocol);
+        if let Some(task) = open {
             task.abort();
+            let _ = task.await;
         }
         if !on {
             return;

@@ -1,6 +1,5 @@
 //! Addresses of interfaces.
 
-use futures::TryStreamExt;
 use ipnet::{IpNet, Ipv4Net};
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use serde::Serialize;
@@ -32,10 +31,7 @@ impl LinkAddress {
             }
         }
         let network = IpNet::new(found?, message.header.prefix_len).ok()?;
-        Some(Self {
-            link: message.header.index,
-            network,
-        })
+        Some(Self { link: message.header.index, network })
     }
 }
 
@@ -45,18 +41,10 @@ impl Netlink {
     /// # Errors
     /// When the kernel does not answer.
     pub async fn addresses(&self, link: Option<u32>) -> Result<Vec<LinkAddress>> {
-        let messages: Vec<AddressMessage> = self
-            .handle
-            .address()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| Error::netlink("listing addresses", error))?;
+        let messages: Vec<AddressMessage> =
+            self.list("listing addresses", || self.handle.address().get().execute()).await?;
         let addresses = messages.iter().filter_map(LinkAddress::read);
-        Ok(addresses
-            .filter(|a| link.is_none_or(|index| a.link == index))
-            .collect())
+        Ok(addresses.filter(|a| link.is_none_or(|index| a.link == index)).collect())
     }
 
     /// The IPv4 addresses of one interface, the primary one first.
@@ -65,12 +53,10 @@ impl Netlink {
     /// When the kernel does not answer.
     pub async fn ipv4_addresses(&self, link: u32) -> Result<Vec<Ipv4Net>> {
         let addresses = self.addresses(Some(link)).await?;
-        let ipv4 = addresses
-            .into_iter()
-            .filter_map(|address| match address.network {
-                IpNet::V4(network) => Some(network),
-                IpNet::V6(_) => None,
-            });
+        let ipv4 = addresses.into_iter().filter_map(|address| match address.network {
+            IpNet::V4(network) => Some(network),
+            IpNet::V6(_) => None,
+        });
         Ok(ipv4.collect())
     }
 
@@ -79,10 +65,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn add_address(&self, link: u32, address: IpNet) -> Result<()> {
-        let request = self
-            .handle
-            .address()
-            .add(link, address.addr(), address.prefix_len());
+        let request = self.handle.address().add(link, address.addr(), address.prefix_len());
         let done = request.replace().execute().await;
         done.map_err(|error| Error::netlink(format!("adding {address} to interface {link}"), error))
     }
@@ -99,12 +82,8 @@ impl Netlink {
         };
         message.header.prefix_len = address.prefix_len();
         message.header.index = link;
-        message
-            .attributes
-            .push(AddressAttribute::Local(address.addr()));
-        message
-            .attributes
-            .push(AddressAttribute::Address(address.addr()));
+        message.attributes.push(AddressAttribute::Local(address.addr()));
+        message.attributes.push(AddressAttribute::Address(address.addr()));
         let done = self.handle.address().del(message).execute().await;
         let done = done.map_err(|error| {
             Error::netlink(format!("removing {address} from interface {link}"), error)

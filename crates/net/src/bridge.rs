@@ -112,9 +112,7 @@ impl Bridges {
     pub fn plug(&mut self, cables: &[Cable]) -> Result<()> {
         let messages = cables
             .iter()
-            .map(|cable| {
-                (RouteNetlinkMessage::NewLink(veth(cable)), NLM_F_CREATE | NLM_F_EXCL)
-            })
+            .map(|cable| (RouteNetlinkMessage::NewLink(veth(cable)), NLM_F_CREATE | NLM_F_EXCL))
             .collect();
         self.send(messages).map_err(|source| Error::Io {
             doing: format!(
@@ -161,8 +159,10 @@ impl Bridges {
             let mut rest = bytes.as_slice();
             while let Ok(buffer) = NetlinkBuffer::new_checked(rest) {
                 let length = (buffer.length() as usize).next_multiple_of(4);
-                let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+                let message =
+                    NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest).map_err(|error| {
+                        io::Error::new(io::ErrorKind::InvalidData, error.to_string())
+                    })?;
                 if let NetlinkPayload::Error(error) = message.payload {
                     *count = count.saturating_sub(1);
                     if error.code.is_some() && first.is_ok() {

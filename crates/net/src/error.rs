@@ -42,14 +42,10 @@ impl Error {
     pub(crate) fn netlink(doing: impl Into<String>, error: rtnetlink::Error) -> Self {
         let doing = doing.into();
         match error {
-            rtnetlink::Error::NetlinkError(message) => Error::Refused {
-                doing,
-                errno: message.raw_code().abs(),
-            },
-            other => Error::Answer {
-                doing,
-                what: other.to_string(),
-            },
+            rtnetlink::Error::NetlinkError(message) => {
+                Error::Refused { doing, errno: message.raw_code().abs() }
+            }
+            other => Error::Answer { doing, what: other.to_string() },
         }
     }
 

@@ -4,6 +4,10 @@
 //! that opened it; it needs a tokio runtime. [`Monitor`] tells of changes as they happen. [`nft`]
 //! speaks to the packet filter. Nothing here runs a program, and nothing here has policy.
 
+use std::sync::Arc;
+
+use futures::{Stream, TryStreamExt};
+
 mod address;
 pub mod bridge;
 mod error;
@@ -27,20 +31,42 @@ pub use sysctl::{read as read_sysctl, write as write_sysctl};
 #[derive(Clone, Debug)]
 pub struct Netlink {
     handle: rtnetlink::Handle,
+    dumping: Arc<tokio::sync::Mutex<()>>,
 }
 
+/// How often a list is asked for again while the kernel is still sending one that nobody wants.
+const BUSY_RETRIES: usize = 10_000;
+
 impl Netlink {
+    /// Asks for a list. The kernel sends one list at a time on a socket and refuses a second
+    /// request with `EBUSY`, so they are asked for one after the other. A list whose asker went
+    /// away is still sent to its end: until then the next asker tries again.
+    pub(crate) async fn list<T, S>(&self, doing: &str, ask: impl Fn() -> S) -> Result<Vec<T>>
+    where
+        S: Stream<Item = Result<T, rtnetlink::Error>>,
+    {
+        let _dumping = self.dumping.lock().await;
+        let mut retries = 0;
+        loop {
+            match ask().try_collect().await.map_err(|error| Error::netlink(doing, error)) {
+                Err(error) if error.errno() == Some(libc::EBUSY) && retries < BUSY_RETRIES => {
+                    retries += 1;
+                    tokio::task::yield_now().await;
+                }
+                other => return other,
+            }
+        }
+    }
+
     /// Opens the socket in the calling thread's network namespace and serves it on the current
     /// runtime. The handle stays with that namespace whatever the thread does later.
     ///
     /// # Errors
     /// When the kernel gives no netlink socket.
     pub fn open() -> Result<Self> {
-        let (connection, handle, _) = rtnetlink::new_connection().map_err(|source| Error::Io {
-            doing: "opening a netlink socket".into(),
-            source,
-        })?;
+        let (connection, handle, _) = rtnetlink::new_connection()
+            .map_err(|source| Error::Io { doing: "opening a netlink socket".into(), source })?;
         tokio::spawn(connection);
-        Ok(Self { handle })
+        Ok(Self { handle, dumping: Arc::default() })
     }
 }

@@ -1,6 +1,5 @@
 //! Interfaces.
 
-use futures::TryStreamExt;
 use rtnetlink::packet_core::DefaultNla;
 use rtnetlink::packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
 use rtnetlink::{LinkMessageBuilder, LinkUnspec};
@@ -107,14 +106,8 @@ impl Netlink {
     /// # Errors
     /// When the kernel does not answer.
     pub async fn links(&self) -> Result<Vec<Link>> {
-        let messages: Vec<LinkMessage> = self
-            .handle
-            .link()
-            .get()
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| Error::netlink("listing interfaces", error))?;
+        let messages: Vec<LinkMessage> =
+            self.list("listing interfaces", || self.handle.link().get().execute()).await?;
         let mut links: Vec<Link> = messages.iter().map(Link::from).collect();
         links.sort_by_key(|link| link.index);
         Ok(links)
@@ -125,11 +118,7 @@ impl Netlink {
     /// # Errors
     /// [`Error::NoLink`] when there is none.
     pub async fn link(&self, name: &str) -> Result<Link> {
-        let found = self
-            .links()
-            .await?
-            .into_iter()
-            .find(|link| link.name == name);
+        let found = self.links().await?.into_iter().find(|link| link.name == name);
         found.ok_or_else(|| Error::NoLink(name.into()))
     }
 
@@ -138,11 +127,7 @@ impl Netlink {
     /// # Errors
     /// [`Error::NoLink`] when there is none.
     pub async fn link_by_index(&self, index: u32) -> Result<Link> {
-        let found = self
-            .links()
-            .await?
-            .into_iter()
-            .find(|link| link.index == index);
+        let found = self.links().await?.into_iter().find(|link| link.index == index);
         found.ok_or_else(|| Error::NoLink(format!("number {index}")))
     }
 
@@ -151,11 +136,7 @@ impl Netlink {
     /// # Errors
     /// [`Error::NoLink`] when there is none.
     pub async fn link_by_mac(&self, mac: Mac) -> Result<Link> {
-        let found = self
-            .links()
-            .await?
-            .into_iter()
-            .find(|link| link.mac == mac && !link.loopback);
+        let found = self.links().await?.into_iter().find(|link| link.mac == mac && !link.loopback);
         found.ok_or_else(|| Error::NoLink(format!("with the hardware address {mac}")))
     }
 
@@ -184,8 +165,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn down(&self, index: u32) -> Result<()> {
-        self.set_link(index, "switching off", |link| link.down())
-            .await
+        self.set_link(index, "switching off", |link| link.down()).await
     }
 
     /// Renames an interface, which must be off.
@@ -193,8 +173,7 @@ impl Netlink {
     /// # Errors
     /// When the name is taken or longer than 15 characters.
     pub async fn rename(&self, index: u32, name: &str) -> Result<()> {
-        self.set_link(index, &format!("naming {name}"), |link| link.name(name))
-            .await
+        self.set_link(index, &format!("naming {name}"), |link| link.name(name)).await
     }
 
     /// Sets the hardware address of an interface, which should be off.
@@ -203,8 +182,7 @@ impl Netlink {
     /// When the kernel refuses.
     pub async fn set_mac(&self, index: u32, mac: Mac) -> Result<()> {
         let what = format!("setting the hardware address {mac} of");
-        self.set_link(index, &what, |link| link.address(mac.0.to_vec()))
-            .await
+        self.set_link(index, &what, |link| link.address(mac.0.to_vec())).await
     }
 
     /// Sets the largest packet, in bytes.
@@ -212,10 +190,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn set_mtu(&self, index: u32, mtu: u32) -> Result<()> {
-        self.set_link(index, &format!("setting the MTU {mtu} of"), |link| {
-            link.mtu(mtu)
-        })
-        .await
+        self.set_link(index, &format!("setting the MTU {mtu} of"), |link| link.mtu(mtu)).await
     }
 
     /// Removes an interface; one that is gone already is no error.
@@ -236,8 +211,7 @@ impl Netlink {
         let family = nla(libc::AF_INET as u16, &nla(IFLA_INET_CONF, &leaf));
         let attribute = LinkAttribute::Other(DefaultNla::new(IFLA_AF_SPEC, family));
         let what = format!("setting IPv4 option {setting} of");
-        self.set_link(index, &what, |link| link.append_extra_attribute(attribute))
-            .await
+        self.set_link(index, &what, |link| link.append_extra_attribute(attribute)).await
     }
 
     async fn set_link(

@@ -31,10 +31,7 @@ impl FromStr for Mac {
         let mut bytes = [0; 6];
         let mut parts = text.split([':', '-']);
         for byte in &mut bytes {
-            let part = parts
-                .next()
-                .filter(|part| part.len() == 2)
-                .ok_or_else(invalid)?;
+            let part = parts.next().filter(|part| part.len() == 2).ok_or_else(invalid)?;
             *byte = u8::from_str_radix(part, 16).map_err(|_| invalid())?;
         }
         if parts.next().is_some() {
@@ -75,13 +72,9 @@ mod tests {
         assert_eq!(mac.to_string(), "02:00:ab:00:00:01");
         assert_eq!("02:00:ab:00:00:01".parse(), Ok(mac));
         assert_eq!("02-00-AB-00-00-01".parse(), Ok(mac));
-        for bad in [
-            "",
-            "02:00:ab:00:00",
-            "02:00:ab:00:00:01:02",
-            "0200ab000001",
-            "+2:00:ab:00:00:01x",
-        ] {
+        for bad in
+            ["", "02:00:ab:00:00", "02:00:ab:00:00:01:02", "0200ab000001", "+2:00:ab:00:00:01x"]
+        {
             assert!(bad.parse::<Mac>().is_err(), "{bad}");
         }
     }

@@ -42,20 +42,10 @@ impl Monitor {
     /// # Errors
     /// When the kernel gives no netlink socket.
     pub fn open() -> Result<Self> {
-        let groups = [
-            MulticastGroup::Link,
-            MulticastGroup::Ipv4Ifaddr,
-            MulticastGroup::Ipv4Route,
-        ];
-        let (connection, _, messages) =
-            rtnetlink::new_multicast_connection(&groups).map_err(|source| Error::Io {
-                doing: "listening for changes".into(),
-                source,
-            })?;
-        Ok(Self {
-            messages,
-            task: tokio::spawn(connection),
-        })
+        let groups = [MulticastGroup::Link, MulticastGroup::Ipv4Ifaddr, MulticastGroup::Ipv4Route];
+        let (connection, _, messages) = rtnetlink::new_multicast_connection(&groups)
+            .map_err(|source| Error::Io { doing: "listening for changes".into(), source })?;
+        Ok(Self { messages, task: tokio::spawn(connection) })
     }
 
     /// The next change; `None` when the kernel's socket has failed.

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use futures::TryStreamExt;
 use rtnetlink::packet_route::neighbour::{
     NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
 };
@@ -78,11 +77,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses.
     pub async fn set_neighbour(&self, link: u32, address: IpAddr, mac: Mac) -> Result<()> {
-        let request = self
-            .handle
-            .neighbours()
-            .add(link, address)
-            .link_layer_address(&mac.0);
+        let request = self.handle.neighbours().add(link, address).link_layer_address(&mac.0);
         let done = request.replace().execute().await;
         done.map_err(|error| Error::netlink(format!("setting the neighbour {address}"), error))
     }
@@ -105,11 +100,7 @@ impl Netlink {
     }
 
     async fn neighbour_messages(&self) -> Result<Vec<NeighbourMessage>> {
-        let request = self.handle.neighbours().get().execute();
-        request
-            .try_collect()
-            .await
-            .map_err(|error| Error::netlink("listing neighbours", error))
+        self.list("listing neighbours", || self.handle.neighbours().get().execute()).await
     }
 }
 
@@ -130,10 +121,5 @@ fn read(message: &NeighbourMessage) -> Option<Neighbour> {
         }
     }
     let (link, state) = (message.header.ifindex, message.header.state.into());
-    Some(Neighbour {
-        link,
-        address: address?,
-        mac,
-        state,
-    })
+    Some(Neighbour { link, address: address?, mac, state })
 }

@@ -2,7 +2,6 @@
 
 use std::net::Ipv4Addr;
 
-use futures::TryStreamExt;
 use ipnet::Ipv4Net;
 use rtnetlink::RouteMessageBuilder;
 use rtnetlink::packet_route::route::{
@@ -170,15 +169,9 @@ impl Netlink {
     /// # Errors
     /// When the kernel does not answer.
     pub async fn routes(&self) -> Result<Vec<Route>> {
-        let all = RouteMessageBuilder::<Ipv4Addr>::new().build();
-        let messages: Vec<RouteMessage> = self
-            .handle
-            .route()
-            .get(all)
-            .execute()
-            .try_collect()
-            .await
-            .map_err(|error| Error::netlink("listing routes", error))?;
+        let all = || RouteMessageBuilder::<Ipv4Addr>::new().build();
+        let messages: Vec<RouteMessage> =
+            self.list("listing routes", || self.handle.route().get(all()).execute()).await?;
         Ok(messages.iter().filter_map(Route::read).collect())
     }
 
@@ -187,13 +180,7 @@ impl Netlink {
     /// # Errors
     /// When the kernel refuses, as for a next hop on no network of the node (`ENETUNREACH`).
     pub async fn replace_route(&self, route: &Route) -> Result<()> {
-        let done = self
-            .handle
-            .route()
-            .add(route.message())
-            .replace()
-            .execute()
-            .await;
+        let done = self.handle.route().add(route.message()).replace().execute().await;
         done.map_err(|error| Error::netlink(format!("setting the route {}", words(route)), error))
     }
 

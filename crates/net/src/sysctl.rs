@@ -21,10 +21,7 @@ pub fn read(parts: &[&str]) -> Result<String> {
     let path = path(parts);
     std::fs::read_to_string(&path)
         .map(|text| text.trim_end().to_owned())
-        .map_err(|source| Error::Io {
-            doing: format!("reading {}", path.display()),
-            source,
-        })
+        .map_err(|source| Error::Io { doing: format!("reading {}", path.display()), source })
 }
 
 /// Writes a setting unless it has that value already.
@@ -36,10 +33,8 @@ pub fn write(parts: &[&str], value: &str) -> Result<()> {
         return Ok(());
     }
     let path = path(parts);
-    std::fs::write(&path, value).map_err(|source| Error::Io {
-        doing: format!("writing {}", path.display()),
-        source,
-    })
+    std::fs::write(&path, value)
+        .map_err(|source| Error::Io { doing: format!("writing {}", path.display()), source })
 }
 
 impl Netlink {

@@ -8,17 +8,11 @@ use nix::sched::{CloneFlags, unshare};
 /// Runs `test` in a new network namespace with a veth pair `a`-`b`, or says why not.
 fn in_namespace(test: impl AsyncFnOnce(Netlink)) {
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNET) {
-        assert!(
-            std::env::var_os("LABCTL_CI").is_none(),
-            "no namespace: {error}"
-        );
+        assert!(std::env::var_os("LABCTL_CI").is_none(), "no namespace: {error}");
         println!("SKIPPED: a network namespace needs root: {error}");
         return;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let (connection, handle, _) = rtnetlink::new_connection().unwrap();
         tokio::spawn(connection);
@@ -37,33 +31,18 @@ fn an_interface_is_found_renamed_addressed_and_flushed() {
         net.rename(a.index, "lan").await.unwrap();
         net.set_mac(a.index, mac).await.unwrap();
         net.up(a.index).await.unwrap();
-        net.add_address(a.index, "192.168.1.2/24".parse().unwrap())
-            .await
-            .unwrap();
-        net.add_address(a.index, "192.168.1.2/24".parse().unwrap())
-            .await
-            .unwrap();
-        net.add_address(a.index, "192.168.1.3/24".parse().unwrap())
-            .await
-            .unwrap();
-        let found = net
-            .link_by_address(IpAddr::from([192, 168, 1, 2]))
-            .await
-            .unwrap();
-        assert_eq!(
-            (found.name.as_str(), found.mac, found.up),
-            ("lan", mac, true)
-        );
+        net.add_address(a.index, "192.168.1.2/24".parse().unwrap()).await.unwrap();
+        net.add_address(a.index, "192.168.1.2/24".parse().unwrap()).await.unwrap();
+        net.add_address(a.index, "192.168.1.3/24".parse().unwrap()).await.unwrap();
+        let found = net.link_by_address(IpAddr::from([192, 168, 1, 2])).await.unwrap();
+        assert_eq!((found.name.as_str(), found.mac, found.up), ("lan", mac, true));
         assert_eq!(net.link_by_mac(mac).await.unwrap().index, a.index);
         assert_eq!(net.ipv4_addresses(a.index).await.unwrap().len(), 2);
         net.flush_addresses(a.index).await.unwrap();
         assert!(net.ipv4_addresses(a.index).await.unwrap().is_empty());
         let gone = net.link("a").await.unwrap_err();
         assert_eq!(gone.to_string(), "there is no interface a");
-        let long = net
-            .rename(a.index, "much-too-long-a-name")
-            .await
-            .unwrap_err();
+        let long = net.rename(a.index, "much-too-long-a-name").await.unwrap_err();
         assert!(long.errno().is_some(), "{long}");
     });
 }
@@ -74,9 +53,7 @@ fn routes_are_set_replaced_and_removed_and_keep_who_made_them() {
         let a = net.link("a").await.unwrap();
         net.up(a.index).await.unwrap();
         net.up(net.link("b").await.unwrap().index).await.unwrap();
-        net.add_address(a.index, "10.0.0.1/30".parse().unwrap())
-            .await
-            .unwrap();
+        net.add_address(a.index, "10.0.0.1/30".parse().unwrap()).await.unwrap();
         let hop = Ipv4Addr::new(10, 0, 0, 2);
         let route = Route::via("192.168.9.0/24".parse().unwrap(), hop, Protocol::Rip).metric(120);
         net.replace_route(&route).await.unwrap();
@@ -84,21 +61,14 @@ fn routes_are_set_replaced_and_removed_and_keep_who_made_them() {
         let default = Route::via("0.0.0.0/0".parse().unwrap(), hop, Protocol::Static);
         net.replace_route(&default).await.unwrap();
         let routes = net.routes().await.unwrap();
-        let rip: Vec<_> = routes
-            .iter()
-            .filter(|r| r.protocol == Protocol::Rip)
-            .collect();
+        let rip: Vec<_> = routes.iter().filter(|r| r.protocol == Protocol::Rip).collect();
         assert_eq!(rip.len(), 1);
         assert_eq!(
             (rip[0].to, rip[0].via, rip[0].metric, rip[0].link),
             (route.to, Some(hop), 120, Some(a.index))
         );
         assert!(routes.iter().any(|r| r.is_default() && r.via == Some(hop)));
-        assert!(
-            routes
-                .iter()
-                .any(|r| r.protocol == Protocol::Kernel && r.via.is_none())
-        );
+        assert!(routes.iter().any(|r| r.protocol == Protocol::Kernel && r.via.is_none()));
         net.delete_route(&route).await.unwrap();
         net.delete_route(&route).await.unwrap();
         net.delete_route(&default).await.unwrap();
@@ -106,10 +76,7 @@ fn routes_are_set_replaced_and_removed_and_keep_who_made_them() {
         let nowhere = Route::via(route.to, Ipv4Addr::new(10, 9, 9, 9), Protocol::Static);
         let error = net.replace_route(&nowhere).await.unwrap_err();
         assert_eq!(error.errno(), Some(libc::ENETUNREACH), "{error}");
-        assert!(
-            error.to_string().contains("192.168.9.0/24 by 10.9.9.9"),
-            "{error}"
-        );
+        assert!(error.to_string().contains("192.168.9.0/24 by 10.9.9.9"), "{error}");
     });
 }
 
@@ -118,9 +85,7 @@ fn neighbours_are_set_and_forgotten() {
     in_namespace(async |net| {
         let a = net.link("a").await.unwrap();
         net.up(a.index).await.unwrap();
-        net.add_address(a.index, "10.0.0.1/30".parse().unwrap())
-            .await
-            .unwrap();
+        net.add_address(a.index, "10.0.0.1/30".parse().unwrap()).await.unwrap();
         let (address, mac) = (IpAddr::from([10, 0, 0, 2]), Mac([2, 0, 0, 0, 0, 9]));
         net.set_neighbour(a.index, address, mac).await.unwrap();
         let found = net.neighbours().await.unwrap();
@@ -130,13 +95,7 @@ fn neighbours_are_set_and_forgotten() {
             (Some(mac), Reachability::Permanent, a.index)
         );
         net.flush_neighbours(Some(a.index)).await.unwrap();
-        assert!(
-            net.neighbours()
-                .await
-                .unwrap()
-                .iter()
-                .all(|n| n.address != address)
-        );
+        assert!(net.neighbours().await.unwrap().iter().all(|n| n.address != address));
     });
 }
 
@@ -171,15 +130,34 @@ fn forwarding_is_switched_on_each_interface_through_netlink() {
         net::write_sysctl(&["ipv4", "conf", "a", "rp_filter"], "1").unwrap();
         net.set_link_forwarding(a.index, true).await.unwrap();
         net.accept_any_way(a.index).await.unwrap();
-        assert_eq!(
-            (
-                setting("forwarding").as_str(),
-                setting("rp_filter").as_str()
-            ),
-            ("1", "0")
-        );
+        assert_eq!((setting("forwarding").as_str(), setting("rp_filter").as_str()), ("1", "0"));
         net.set_forwarding(false).await.unwrap();
         net.set_forwarding(true).await.unwrap();
         assert_eq!(net::read_sysctl(&["ipv4", "ip_forward"]).unwrap(), "1");
+    });
+}
+
+#[test]
+fn lists_asked_for_at_once_and_given_up_half_way_are_all_answered() {
+    in_namespace(async |net| {
+        let tasks = (0..50).map(|n| {
+            let net = net.clone();
+            tokio::spawn(async move {
+                if n % 5 == 0 {
+                    // Polled once, then dropped: the kernel sends on.
+                    let list = net.links();
+                    tokio::pin!(list);
+                    let _ = futures::poll!(&mut list);
+                    return;
+                }
+                assert_eq!(net.links().await.unwrap().len(), 3);
+                net.routes().await.unwrap();
+                net.addresses(None).await.unwrap();
+                net.neighbours().await.unwrap();
+            })
+        });
+        for done in futures::future::join_all(tasks).await {
+            done.unwrap();
+        }
     });
 }
