@@ -152,11 +152,6 @@ pub const fn is_time_exceeded(kind: u8) -> bool {
     kind == TIME_EXCEEDED
 }
 
-/// Whether an error says that nobody listens on a port.
-pub const fn is_port_unreachable(kind: u8, code: u8) -> bool {
-    kind == UNREACHABLE && code == 3
-}
-
 /// An echo request.
 pub fn echo_request(id: u16, seq: u16, payload: &[u8]) -> Vec<u8> {
     let mut message = vec![ECHO_REQUEST, 0, 0, 0];

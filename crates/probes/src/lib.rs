@@ -31,6 +31,7 @@ pub use error::{Error, Layer};
 pub use resolve::resolve;
 
 /// One probe of any kind.
+#[allow(clippy::large_enum_variant, reason = "one at a time, on its way to JSON")]
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Probe {

@@ -99,14 +99,23 @@ pub async fn run(request: &Request, env: &Env) -> Result<Outcome, Error> {
     ping(address, request, |_| {}).await
 }
 
-/// Pings an address and tells each reply as it comes. Dropping it ends it.
+/// What happens during a ping.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
+    /// So many requests are out.
+    Sent(u32),
+    /// One reply or error.
+    Reply(&'a Reply),
+}
+
+/// Pings an address and tells what happens as it does. Dropping it ends it.
 ///
 /// # Errors
 /// As [`run`].
 pub async fn ping(
     address: Ipv4Addr,
     request: &Request,
-    mut on_reply: impl FnMut(&Reply),
+    mut tell: impl FnMut(Progress<'_>),
 ) -> Result<Outcome, Error> {
     let socket = IcmpSocket::open()?;
     if let Some(ttl) = request.ttl {
@@ -137,6 +146,7 @@ pub async fn ping(
                     return Ok(outcome);
                 }
                 outcome.sent += 1;
+                tell(Progress::Sent(outcome.sent));
                 let now = Instant::now();
                 let seq = u16::try_from(outcome.sent & 0xffff).unwrap_or_default();
                 let message = icmp::echo_request(id, seq, &payload);
@@ -146,7 +156,7 @@ pub async fn ping(
                     let reply = not_sent(&error, address, outcome.sent)?;
                     sent_at.pop();
                     sent_at.push(None);
-                    on_reply(&reply);
+                    tell(Progress::Reply(&reply));
                     outcome.replies.push(reply);
                 }
             }
@@ -182,7 +192,7 @@ pub async fn ping(
                     bytes: message.bytes,
                     error,
                 };
-                on_reply(&reply);
+                tell(Progress::Reply(&reply));
                 outcome.replies.push(reply);
             }
         }
@@ -240,7 +250,9 @@ mod tests {
         let request =
             Request { to: "127.0.0.1".into(), count: 3, interval_ms: 5, ..Request::default() };
         let mut seen = 0;
-        let outcome = ping(Ipv4Addr::LOCALHOST, &request, |_| seen += 1).await.unwrap();
+        let outcome = ping(Ipv4Addr::LOCALHOST, &request, |p| {
+            seen += u32::from(matches!(p, Progress::Reply(_)));
+        }).await.unwrap();
         assert_eq!((outcome.sent, outcome.received, seen), (3, 3, 3));
         assert!(outcome.replies.iter().all(|reply| reply.ms < 1000.0 && reply.bytes == 64));
     }

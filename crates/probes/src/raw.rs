@@ -20,7 +20,7 @@ pub async fn receive(socket: &AsyncFd<Socket>, max: usize) -> io::Result<Vec<u8>
         let mut ready = socket.readable().await?;
         let received = ready.try_io(|socket| {
             let mut bytes = vec![0; max];
-            let length = (&mut &*socket.get_ref()).read(&mut bytes)?;
+            let length = { socket.get_ref() }.read(&mut bytes)?;
             bytes.truncate(length);
             Ok(bytes)
         });
