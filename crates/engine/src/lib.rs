@@ -34,7 +34,7 @@ pub struct Info {
 }
 
 /// What [`Engine::apply`] changed, or would change.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 pub struct Changes {
     /// Networks and nodes to create.
     pub create: Vec<String>,

@@ -1,1 +1,337 @@
-//! Linux namespaces and bridges; no Docker, no root.
+//! The embedded engine: nodes are processes in Linux namespaces, networks are bridges in one
+//! namespace per instance. No daemon; no root where user namespaces are allowed.
+//!
+//! Each instance has one supervisor process ([`supervisor_main`]), started by `up`, which owns all
+//! of it and ends with it. [`Embedded`] is the client: it finds the supervisor by its socket in the
+//! instance's folder and asks. `docs/engines.md` shows how the parts hang together.
+
+mod cgroup;
+mod client;
+mod diagnose;
+mod exec;
+mod folder;
+mod harden;
+mod logs;
+mod plan;
+mod process;
+mod running;
+mod sandbox;
+mod serve;
+mod session;
+mod start;
+mod supervisor;
+mod wire;
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+pub use supervisor::supervisor_main;
+
+use self::folder::Folder;
+use self::wire::{Reply, Request, Status};
+use crate::{
+    Changes, Deployment, Engine, Error, Event, ExecOptions, Info, Instance, LogLine, NodeState,
+    Progress, Result, Session,
+};
+
+/// Which labctl a supervisor is; another one is asked to be replaced.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How the engine is set up.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program that supervisors and nodes run: it must answer to the first words `supervisor`
+    /// (by [`supervisor_main`]) and `agent`. This very program where not set.
+    pub program: PathBuf,
+    /// The commands of a node, links to the program.
+    pub commands: Vec<String>,
+    /// Where instances are kept.
+    pub state: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            program: "/proc/self/exe".into(),
+            commands: Vec::new(),
+            state: folder::default_root(),
+        }
+    }
+}
+
+/// The embedded engine.
+#[derive(Debug)]
+pub struct Embedded {
+    options: Options,
+    /// One connection a node: requests are pipelined over it.
+    clients: Mutex<HashMap<(String, String), node::Client>>,
+}
+
+impl Embedded {
+    /// The engine of this user, with these commands in every node.
+    #[must_use]
+    pub fn new(commands: &[&str]) -> Self {
+        let commands = commands.iter().map(|command| (*command).to_owned()).collect();
+        Self::with(Options { commands, ..Options::default() })
+    }
+
+    /// The engine with other settings.
+    #[must_use]
+    pub fn with(options: Options) -> Self {
+        Self { options, clients: Mutex::default() }
+    }
+
+    fn state(&self) -> &Path {
+        &self.options.state
+    }
+
+    fn folder(&self, instance: &str) -> Result<Folder> {
+        Folder::new(self.state(), instance)
+    }
+
+    fn clients(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), node::Client>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_clients(&self, instance: &str) {
+        self.clients().retain(|(owner, _), _| owner != instance);
+    }
+
+    /// What runs, or what would if its supervisor had not died.
+    async fn status(&self, instance: &str) -> Result<Option<Status>> {
+        let folder = self.folder(instance)?;
+        match client::ask(&folder, &Request::Status).await? {
+            Some(Reply::Status(status)) => Ok(Some(*status)),
+            Some(other) => Err(client::unexpected(&other)),
+            None => Ok(folder.kept().map(|kept| client::dead(instance, kept))),
+        }
+    }
+
+    /// Asks the supervisor of an instance that must exist.
+    async fn must_ask(&self, instance: &str, request: &Request) -> Result<Reply> {
+        let folder = self.folder(instance)?;
+        let reply = client::ask(&folder, request).await?;
+        reply.ok_or_else(|| client::missing(&folder, instance))
+    }
+}
+
+#[async_trait]
+impl Engine for Embedded {
+    fn name(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn info(&self) -> Result<Info> {
+        let facts = client::probe(&self.options.program).await?;
+        let mut facts: Vec<(String, String)> = facts
+            .lines()
+            .filter_map(|line| line.split_once('\t'))
+            .map(|(label, value)| (label.to_owned(), value.to_owned()))
+            .collect();
+        facts.push(("state".into(), self.state().display().to_string()));
+        Ok(Info { engine: "embedded".into(), version: VERSION.into(), facts })
+    }
+
+    async fn supports(&self, deployment: &Deployment) -> Result<()> {
+        folder::check_name(&deployment.instance)?;
+        let mut seen = BTreeSet::new();
+        for spec in &deployment.nodes {
+            let name = spec.name();
+            if let Some(image) = &spec.image {
+                return Err(Error::Unsupported {
+                    message: format!(
+                        "node `{name}` runs the image {image}, which the embedded engine cannot: it \
+                         has no images"
+                    ),
+                    help: "use `--engine docker`, or take `image:` out of the node".into(),
+                });
+            }
+            folder::check_name(name)?;
+            let what = || format!("node `{name}`");
+            if name.len() > 64 {
+                return Err(Error::failed(what(), "a host name has at most 64 characters"));
+            }
+            if !seen.insert(name) {
+                return Err(Error::failed(what(), "there are two of this name"));
+            }
+            for link in &spec.config.links {
+                if link.name.is_empty() || link.name.len() > 15 || link.name.contains('/') {
+                    let why = format!("`{}` is no interface name: 1 to 15 characters", link.name);
+                    return Err(Error::failed(what(), why));
+                }
+                if !deployment.networks.iter().any(|network| network.name == link.network) {
+                    let why = format!("it is plugged into `{}`, which does not exist", link.network);
+                    return Err(Error::failed(what(), why));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn changes(&self, deployment: &Deployment) -> Result<Changes> {
+        let folder = self.folder(&deployment.instance)?;
+        let status = match client::ask(&folder, &Request::Status).await? {
+            Some(Reply::Status(status)) => *status,
+            Some(other) => return Err(client::unexpected(&other)),
+            None => Status::default(),
+        };
+        Ok(plan::changes(&status, deployment))
+    }
+
+    async fn apply(&self, deployment: &Deployment, progress: Progress<'_>) -> Result<Changes> {
+        self.supports(deployment).await?;
+        folder::make_root(self.state())?;
+        let folder = self.folder(&deployment.instance)?;
+        let _lock = folder.lock().await?;
+        let mut stream = match folder.connect().await {
+            Some(stream) => stream,
+            None => {
+                self.forget_clients(&deployment.instance);
+                client::start(&folder, &self.options, deployment.limits.disk).await?
+            }
+        };
+        let request = Request::Apply { deployment: Box::new(deployment.clone()) };
+        let result = client::change(&mut stream, &request, progress).await;
+        if matches!(result, Err(Error::Unavailable { .. })) && folder.kept().is_none() {
+            // Nothing was started, so nothing stays.
+            folder.remove().map_err(|error| Error::failed("removing the folder", error))?;
+        }
+        result
+    }
+
+    async fn remove(&self, instance: &str, progress: Progress<'_>) -> Result<Changes> {
+        let folder = self.folder(instance)?;
+        if !folder.exists() {
+            return Ok(Changes::default());
+        }
+        let _lock = folder.lock().await?;
+        self.forget_clients(instance);
+        let mut errors = Vec::new();
+        let changes = match folder.connect().await {
+            Some(mut stream) => {
+                let result = client::change(&mut stream, &Request::Remove, progress).await;
+                errors.extend(client::ended(&mut stream, &folder).await.err());
+                result.unwrap_or_else(|error| {
+                    errors.push(error);
+                    Changes::default()
+                })
+            }
+            None => client::left_behind(&folder, instance, progress),
+        };
+        errors.extend(client::sweep(self.state(), &folder, instance).err());
+        Error::collect(errors)?;
+        Ok(changes)
+    }
+
+    async fn collect_garbage(&self) -> Result<Vec<String>> {
+        let (mut gone, mut errors) = (Vec::new(), Vec::new());
+        for (name, folder) in Folder::all(self.state()) {
+            // Locked: somebody is at work on it.
+            let Ok(Some(_lock)) = folder.try_lock() else { continue };
+            if folder.connect().await.is_some() {
+                continue;
+            }
+            self.forget_clients(&name);
+            match client::sweep(self.state(), &folder, &name) {
+                Ok(()) => gone.push(name),
+                Err(error) => errors.push(error),
+            }
+        }
+        errors.extend(client::sweep_groups(self.state(), &mut gone).err());
+        Error::collect(errors)?;
+        Ok(gone)
+    }
+
+    async fn instances(&self) -> Result<Vec<Instance>> {
+        let all = Folder::all(self.state());
+        let states = all.iter().map(|(name, _)| self.status(name));
+        let states = futures::future::join_all(states).await;
+        let mut instances = Vec::new();
+        for ((name, _), status) in all.iter().zip(states) {
+            let Some(status) = status? else { continue };
+            // A supervisor that has not been told its lab yet is no instance.
+            if status.created == 0 {
+                continue;
+            }
+            instances.push(Instance {
+                name: name.clone(),
+                lab: status.lab,
+                running: status.nodes.iter().filter(|node| node.state == "running").count(),
+                nodes: status.nodes.len(),
+                networks: status.networks.len(),
+                created: status.created,
+                labels: status.labels,
+            });
+        }
+        Ok(instances)
+    }
+
+    async fn document(&self, instance: &str) -> Result<Option<String>> {
+        Ok(self.folder(instance)?.kept().map(|kept| kept.deployment.document))
+    }
+
+    async fn nodes(&self, instance: &str) -> Result<Vec<NodeState>> {
+        let folder = self.folder(instance)?;
+        let status = self.status(instance).await?;
+        let status = status.ok_or_else(|| client::missing(&folder, instance))?;
+        Ok(status.nodes.into_iter().map(NodeState::from).collect())
+    }
+
+    async fn control(&self, instance: &str, node: &str) -> Result<node::Client> {
+        let key = (instance.to_owned(), node.to_owned());
+        if let Some(client) = self.clients().get(&key) {
+            if client.closed().is_none() {
+                return Ok(client.clone());
+            }
+        }
+        let folder = self.folder(instance)?;
+        let request = Request::Control { node: node.to_owned() };
+        let socket = client::descriptor(&folder, instance, &request).await?;
+        let client = node::Client::new(socket);
+        self.clients().insert(key, client.clone());
+        Ok(client)
+    }
+
+    async fn exec(&self, instance: &str, node: &str, options: ExecOptions) -> Result<Session> {
+        let folder = self.folder(instance)?;
+        let stream = folder.connect().await.ok_or_else(|| client::missing(&folder, instance))?;
+        session::open(stream, node, options).await
+    }
+
+    async fn logs(
+        &self,
+        instance: &str,
+        node: &str,
+        follow: bool,
+    ) -> Result<BoxStream<'static, Result<LogLine>>> {
+        let folder = self.folder(instance)?;
+        let stream = folder.connect().await.ok_or_else(|| client::missing(&folder, instance))?;
+        Ok(client::lines(stream, node, follow).await?.boxed())
+    }
+
+    async fn stop(&self, instance: &str, node: &str) -> Result<()> {
+        self.clients().remove(&(instance.to_owned(), node.to_owned()));
+        self.must_ask(instance, &Request::Stop { node: node.to_owned() }).await.map(|_| ())
+    }
+
+    async fn start(&self, instance: &str, node: &str) -> Result<()> {
+        self.must_ask(instance, &Request::Start { node: node.to_owned() }).await.map(|_| ())
+    }
+
+    async fn memory(&self, instance: &str, node: &str) -> Result<Option<u64>> {
+        match self.must_ask(instance, &Request::Memory { node: node.to_owned() }).await? {
+            Reply::Memory(bytes) => Ok(bytes),
+            other => Err(client::unexpected(&other)),
+        }
+    }
+}
+
+/// An event as it came over the wire.
+fn event(subject: String, what: &str) -> Event {
+    Event { subject, what: wire::event_name(what) }
+}

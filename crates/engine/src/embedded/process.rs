@@ -49,7 +49,9 @@ impl Child {
             let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0))?;
             OwnedFd::from_raw_fd(fd as RawFd)
         };
-        Ok(Self { pid, fd: AsyncFd::with_interest(fd, Interest::READABLE)? })
+        // SAFETY: an owned descriptor stays the same and open as long as it lives.
+        let fd = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?;
+        Ok(Self { pid, fd })
     }
 
     /// Its process number.

@@ -34,8 +34,6 @@ pub(super) enum Request {
     Apply {
         /// What the instance shall be.
         deployment: Box<Deployment>,
-        /// The commands a node has, links to the program.
-        commands: Vec<String>,
     },
     /// [`Reply::Started`], then [`Reply::Exit`]. Without a terminal the request brings the
     /// command's standard input, output and error; with one, `Started` brings the terminal.
@@ -235,6 +233,24 @@ pub(super) async fn receive<T: DeserializeOwned>(
     let message = serde_json::from_slice(&body)
         .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
     Ok(Some((message, fds)))
+}
+
+/// Takes bytes until the other side closes, at most 4 KiB, with the descriptors that come along.
+pub(super) async fn receive_bytes(stream: &mut UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let (mut bytes, mut have, mut fds) = (vec![0; 4096], 0, Vec::new());
+    while have < bytes.len() {
+        stream.readable().await?;
+        let result = stream.try_io(Interest::READABLE, || {
+            take(stream.as_raw_fd(), &mut bytes[have..], &mut fds)
+        });
+        match result {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(0) => break,
+            other => have += other?,
+        }
+    }
+    bytes.truncate(have);
+    Ok((bytes, fds))
 }
 
 fn take(socket: RawFd, into: &mut [u8], fds: &mut Vec<OwnedFd>) -> io::Result<usize> {

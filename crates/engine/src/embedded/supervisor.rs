@@ -1,0 +1,358 @@
+//! The supervisor of one instance: it owns the instance's namespaces, nodes and log, and ends with
+//! it. Everything runs on one thread, because its children are made by `clone`.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use net::bridge::{Bridges, Cable};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Notify;
+
+use super::diagnose;
+use super::folder::{self, Kept};
+use super::harden::Filters;
+use super::plan;
+use super::process::{self, Doing};
+use super::running::Node;
+use super::sandbox::{self, Sandbox};
+use super::start::root_of;
+use super::wire::{self, Failure, Reply, Request, Status};
+use super::{cgroup, serve};
+use crate::{Changes, Deployment, Error, NodeSpec, PATIENCE, Result};
+
+/// The instance's folder in the supervisor's root.
+const DIR: &str = "/dir";
+
+/// All that the supervisor holds.
+#[derive(Debug)]
+pub(super) struct Supervisor {
+    pub(super) sandbox: Sandbox,
+    pub(super) filters: Filters,
+    /// The instance's name among control groups.
+    pub(super) group: String,
+    pub(super) nodes: RefCell<BTreeMap<String, Rc<Node>>>,
+    bridges: RefCell<Bridges>,
+    /// The interface index of each network's bridge.
+    networks: RefCell<BTreeMap<String, u32>>,
+    kept: RefCell<Kept>,
+    counter: Cell<u32>,
+    /// One change at a time.
+    pub(super) changing: tokio::sync::Mutex<()>,
+    pub(super) ended: Notify,
+}
+
+/// Runs a supervisor: `labctl supervisor run FOLDER DISK COMMANDS…`, listening on standard input;
+/// or `labctl supervisor probe`, which tries what the engine needs and prints what it found.
+pub fn supervisor_main(args: Vec<OsString>) -> ExitCode {
+    let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
+    match args.first().map(String::as_str) {
+        Some("probe") => diagnose::probe(),
+        Some("run") if args.len() >= 3 => run(Path::new(&args[1]), args[2].parse().ok(), &args[3..]),
+        _ => {
+            use std::io::Write;
+            let text = b"labctl supervisor is started by labctl itself, not by hand\n";
+            // There is nobody else to tell.
+            let _ = io::stderr().lock().write_all(text);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(folder: &Path, disk: Option<u64>, commands: &[String]) -> ExitCode {
+    // The caller waits for this process; the supervisor itself is an orphan from the start.
+    match process::clone(0) {
+        Ok(Some(_)) => return ExitCode::SUCCESS,
+        Ok(None) => {}
+        Err(_) => return ExitCode::FAILURE,
+    }
+    let result = nix::unistd::setsid()
+        .doing("starting a session")
+        .and_then(|_| sandbox::enter(folder, commands, disk));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let (Ok(runtime), Some(listener)) = (runtime, listener()) else { return ExitCode::FAILURE };
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let Ok(listener) = UnixListener::from_std(listener) else { return };
+        match result.and_then(|sandbox| prepare(sandbox, folder)) {
+            Ok(supervisor) => listen(listener, Rc::new(supervisor)).await,
+            // Whoever started this supervisor is told why there is none.
+            Err(error) => {
+                if let Ok((mut stream, _)) = listener.accept().await {
+                    let failure = Failure::from(diagnose::explain(&error));
+                    let _ = wire::receive::<Request>(&mut stream).await;
+                    let _ = wire::send(&mut stream, &Reply::Failed(failure), &[]).await;
+                }
+            }
+        }
+    });
+    ExitCode::SUCCESS
+}
+
+/// The socket that was handed over as standard input, which becomes `/dev/null`.
+fn listener() -> Option<std::os::unix::net::UnixListener> {
+    let fd = io::stdin().as_fd().try_clone_to_owned().ok()?;
+    let listener = std::os::unix::net::UnixListener::from(fd);
+    listener.set_nonblocking(true).ok()?;
+    Some(listener)
+}
+
+fn prepare(sandbox: Sandbox, folder: &Path) -> io::Result<Supervisor> {
+    let filters = Filters::compile().map_err(io::Error::other)?;
+    let bridges = Bridges::open().map_err(io::Error::other)?;
+    let root = folder.parent().unwrap_or(folder);
+    let name = folder.file_name().unwrap_or_default().to_string_lossy();
+    Ok(Supervisor {
+        sandbox,
+        filters,
+        group: format!("{}.{name}", cgroup::owner(root)),
+        nodes: RefCell::default(),
+        bridges: RefCell::new(bridges),
+        networks: RefCell::default(),
+        kept: RefCell::default(),
+        counter: Cell::new(1000),
+        changing: tokio::sync::Mutex::new(()),
+        ended: Notify::new(),
+    })
+}
+
+async fn listen(listener: UnixListener, supervisor: Rc<Supervisor>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::pin!(terminate);
+    loop {
+        // Whoever started this supervisor may have been killed before it could say what for.
+        let abandoned = async {
+            let created = supervisor.kept.borrow().created;
+            match created {
+                0 => tokio::time::sleep(PATIENCE).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = abandoned => return,
+            accepted = listener.accept() => {
+                if let Ok((stream, _)) = accepted {
+                    tokio::task::spawn_local(serve::connection(stream, supervisor.clone()));
+                }
+            }
+            () = supervisor.ended.notified() => return,
+            _ = &mut terminate => {
+                // As after a crash: the folder stays for `up` or `gc`.
+                let (silent, _) = tokio::sync::mpsc::unbounded_channel();
+                let _ = supervisor.clear(&silent).await;
+                return;
+            }
+        }
+    }
+}
+
+/// Takes events of a change.
+pub(super) type Events = tokio::sync::mpsc::UnboundedSender<(String, &'static str)>;
+
+fn tell(events: &Events, subject: &str, what: &'static str) {
+    // Whoever asked may be gone; the work goes on.
+    let _ = events.send((subject.to_owned(), what));
+}
+
+impl Supervisor {
+    pub(super) fn node(&self, name: &str) -> Result<Rc<Node>> {
+        self.nodes.borrow().get(name).cloned().ok_or_else(|| {
+            let nodes = self.nodes.borrow();
+            let known: Vec<&str> = nodes.keys().map(String::as_str).collect();
+            Error::NotFound(format!(
+                "there is no node `{name}` in {}; it has {}",
+                self.kept.borrow().deployment.instance,
+                known.join(", ")
+            ))
+        })
+    }
+
+    pub(super) fn status(&self) -> Status {
+        let kept = self.kept.borrow();
+        Status {
+            version: super::VERSION.into(),
+            instance: kept.deployment.instance.clone(),
+            lab: kept.deployment.lab.clone(),
+            created: kept.created,
+            labels: kept.deployment.labels.clone(),
+            networks: self.networks.borrow().keys().cloned().collect(),
+            nodes: self.nodes.borrow().values().map(|node| node.status()).collect(),
+        }
+    }
+
+    /// Makes the instance what `deployment` says.
+    pub(super) async fn apply(
+        self: &Rc<Self>,
+        deployment: Deployment,
+        events: &Events,
+    ) -> Result<Changes> {
+        let _one = self.changing.lock().await;
+        for spec in &deployment.nodes {
+            folder::check_name(spec.name())?;
+        }
+        let changes = plan::changes(&self.status(), &deployment);
+        self.keep(&deployment)?;
+        let mut errors = Vec::new();
+        let leaving: Vec<Rc<Node>> = {
+            // A node that was only stopped keeps its files.
+            let same: BTreeSet<String> = deployment.nodes.iter().map(NodeSpec::hash).collect();
+            let nodes = self.nodes.borrow();
+            let leaving = changes.remove.iter().chain(&changes.replace);
+            let leaving = leaving.filter_map(|name| nodes.get(name).cloned());
+            leaving.filter(|node| !same.contains(&node.hash)).collect()
+        };
+        let stopped = leaving.iter().map(|node| async {
+            tell(events, node.name(), "removing");
+            self.forget(node).await.inspect(|()| tell(events, node.name(), "removed"))
+        });
+        errors.extend(futures::future::join_all(stopped).await.into_iter().filter_map(Result::err));
+        errors.extend(self.switches(&deployment, events).err());
+        let wanted: BTreeSet<&str> =
+            changes.create.iter().chain(&changes.replace).map(String::as_str).collect();
+        let started = deployment.nodes.iter().filter(|spec| wanted.contains(spec.name())).map(|spec| {
+            let mut nodes = self.nodes.borrow_mut();
+            let node = nodes.entry(spec.name().to_owned()).or_insert_with(|| Node::new(spec.clone()));
+            let node = node.clone();
+            async move {
+                tell(events, node.name(), "starting");
+                let result = node.start(self).await;
+                match &result {
+                    Ok(()) => tell(events, node.name(), "started"),
+                    // It is not there, so that the next `up` makes it.
+                    Err(_) => {
+                        tell(events, node.name(), "failed");
+                        let _ = self.forget(&node).await;
+                    }
+                }
+                result
+            }
+        });
+        errors.extend(futures::future::join_all(started).await.into_iter().filter_map(Result::err));
+        Error::collect(errors)?;
+        Ok(changes)
+    }
+
+    fn keep(&self, deployment: &Deployment) -> Result<()> {
+        let mut kept = self.kept.borrow_mut();
+        if kept.created == 0 {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            kept.created = now.as_secs() as i64;
+        }
+        kept.deployment = deployment.clone();
+        folder::write_kept(Path::new(DIR), &kept)
+            .map_err(|error| Error::failed("keeping the deployment", error))
+    }
+
+    /// Makes the bridges that are missing and removes those that are too many.
+    fn switches(&self, deployment: &Deployment, events: &Events) -> Result<()> {
+        let wanted: BTreeSet<&str> =
+            deployment.networks.iter().map(|network| network.name.as_str()).collect();
+        let mut networks = self.networks.borrow_mut();
+        let mut bridges = self.bridges.borrow_mut();
+        let mut errors = Vec::new();
+        let old: Vec<String> =
+            networks.keys().filter(|name| !wanted.contains(name.as_str())).cloned().collect();
+        for name in old {
+            let Some(index) = networks.remove(&name) else { continue };
+            match bridges.remove(index) {
+                Ok(()) => tell(events, &name, "removed"),
+                Err(error) => errors.push(Error::failed(format!("removing {name}"), error)),
+            }
+        }
+        for name in wanted {
+            if networks.contains_key(name) {
+                continue;
+            }
+            let index = self.next();
+            match bridges.add(&format!("br{index}"), index) {
+                Ok(()) => {
+                    networks.insert(name.to_owned(), index);
+                    tell(events, name, "created");
+                }
+                Err(error) => errors.push(Error::failed(format!("creating {name}"), error)),
+            }
+        }
+        Error::collect(errors)
+    }
+
+    fn next(&self) -> u32 {
+        self.counter.set(self.counter.get() + 1);
+        self.counter.get()
+    }
+
+    /// Plugs a node's cables.
+    pub(super) fn plug(&self, spec: &NodeSpec, process: u32) -> Result<()> {
+        let networks = self.networks.borrow();
+        let cables = spec.config.links.iter().map(|link| {
+            let what = || format!("plugging {} into {}", spec.name(), link.network);
+            let bridge = *networks
+                .get(&link.network)
+                .ok_or_else(|| Error::failed(what(), "there is no such network"))?;
+            let mac = link.mac.parse().map_err(|error| Error::failed(what(), error))?;
+            Ok(Cable {
+                port: format!("port{}", self.next()),
+                bridge,
+                process,
+                name: link.name.clone(),
+                mac,
+            })
+        });
+        let cables = cables.collect::<Result<Vec<_>>>()?;
+        self.bridges
+            .borrow_mut()
+            .plug(&cables)
+            .map_err(|error| Error::failed(format!("the interfaces of {}", spec.name()), error))
+    }
+
+    /// Ends a node and removes all it had.
+    async fn forget(&self, node: &Rc<Node>) -> Result<()> {
+        let name = node.name();
+        let mut errors: Vec<Error> = node.stop(false).await.err().into_iter().collect();
+        if self.nodes.borrow().get(name).is_some_and(|there| Rc::ptr_eq(there, node)) {
+            self.nodes.borrow_mut().remove(name);
+        }
+        let gone = self.sandbox.cgroups.remove_node(&self.group, name);
+        errors.extend(gone.err().map(|e| Error::failed(format!("{name}'s control groups"), e)));
+        let root: PathBuf = root_of(name);
+        if root.exists() {
+            let gone = std::fs::remove_dir_all(root);
+            errors.extend(gone.err().map(|e| Error::failed(format!("{name}'s files"), e)));
+        }
+        Error::collect(errors)
+    }
+
+    /// Ends everything.
+    pub(super) async fn clear(&self, events: &Events) -> Result<Changes> {
+        let _one = self.changing.lock().await;
+        let nodes: Vec<Rc<Node>> = self.nodes.borrow().values().cloned().collect();
+        let mut changes = Changes::default();
+        changes.remove.extend(self.networks.borrow().keys().cloned());
+        changes.remove.extend(nodes.iter().map(|node| node.name().to_owned()));
+        let gone = nodes.iter().map(|node| async {
+            tell(events, node.name(), "removing");
+            self.forget(node).await.inspect(|()| tell(events, node.name(), "removed"))
+        });
+        let mut errors: Vec<Error> =
+            futures::future::join_all(gone).await.into_iter().filter_map(Result::err).collect();
+        let groups = self.sandbox.cgroups.remove_instance(&self.group);
+        errors.extend(groups.err().map(|error| Error::failed("the instance's control groups", error)));
+        Error::collect(errors).map(|()| changes)
+    }
+}
+
+/// Sends a reply; a client that is gone is none of the supervisor's business.
+pub(super) async fn reply(stream: &mut UnixStream, reply: &Reply, fds: &[BorrowedFd<'_>]) -> bool {
+    wire::send(stream, reply, fds).await.is_ok()
+}
