@@ -15,6 +15,7 @@ mod link;
 mod mac;
 mod monitor;
 mod neighbour;
+pub mod nft;
 mod route;
 mod sysctl;
 
