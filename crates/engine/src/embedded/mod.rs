@@ -75,8 +75,7 @@ pub struct Embedded {
 impl Embedded {
     /// The engine of this user, with these commands in every node.
     #[must_use]
-    pub fn new(commands: &[&str]) -> Self {
-        let commands = commands.iter().map(|command| (*command).to_owned()).collect();
+    pub fn new(commands: Vec<String>) -> Self {
         Self::with(Options { commands, ..Options::default() })
     }
 
