@@ -263,15 +263,3 @@ impl miette::Diagnostic for Shown<'_> {
         Some(Box::new(std::iter::once(here).chain(others)))
     }
 }
-
-/// Line and column, both from 1, of a byte of a text; the column counts characters.
-pub fn place(text: &str, byte: usize) -> (usize, usize) {
-    let mut byte = byte.min(text.len());
-    while !text.is_char_boundary(byte) {
-        byte -= 1;
-    }
-    let before = &text[..byte];
-    let line = before.bytes().filter(|b| *b == b'\n').count() + 1;
-    let column = before.rsplit('\n').next().unwrap_or("").chars().count() + 1;
-    (line, column)
-}

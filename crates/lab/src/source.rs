@@ -166,6 +166,6 @@ mod tests {
         assert_eq!((report.diagnostics[0].column, report.diagnostics[0].end_column), (4, 11));
         assert_eq!(report.diagnostics[1].column, 12);
         assert_eq!(report.diagnostics[1].line, 1);
-        assert_eq!(sources.line(Span { file: 0, start: 11, end: 12 }), 2);
+        assert_eq!(sources.line(Span { file: 0, start: 12, end: 13 }), 2);
     }
 }

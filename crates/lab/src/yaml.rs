@@ -264,7 +264,6 @@ pub fn text(bytes: &[u8], file: u32) -> Result<&str, Problem> {
 
 /// Parses a text that [`text`] has accepted. Duplicate keys are among the problems.
 pub fn parse(text: &str, file: u32) -> Result<(Node, Vec<Problem>), Problem> {
-    // The parser recurses over flow collections before it counts: a cheap look first.
     if let Some(at) = too_deep(text) {
         return Err(Problem::error("yaml::too-deep", Span { file, start: at, end: at + 1 }, format!("nested deeper than {MAX_DEPTH} levels"))
             .help("a lab file needs about 8"));
@@ -287,20 +286,46 @@ pub fn parse(text: &str, file: u32) -> Result<(Node, Vec<Problem>), Problem> {
     Ok((node, problems))
 }
 
-/// The first byte where brackets nest deeper than [`MAX_DEPTH`]; quotes are not understood, so the
-/// bound is for what no honest file has.
+/// The first byte that is nested deeper than [`MAX_DEPTH`] for sure. The parser recurses, so this
+/// is told without it. Quotes are not understood: the bounds are for what no honest file has.
 fn too_deep(text: &str) -> Option<u32> {
-    let mut depth = 0usize;
-    for (at, byte) in text.bytes().enumerate() {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'\n' if depth < 16 => depth = depth.min(15),
-            _ => {}
+    let mut brackets = 0usize;
+    let mut columns: Vec<usize> = Vec::new();
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        let mut column = 0;
+        let mut rest = line;
+        // Block levels: rising columns of first characters, and `- ` or `? ` on one line.
+        loop {
+            let blanks = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+            (column, rest) = (column + blanks, &rest[blanks..]);
+            if brackets > 0 || rest.trim_end().is_empty() || rest.starts_with('#') {
+                break;
+            }
+            while columns.last().is_some_and(|last| *last >= column) {
+                columns.pop();
+            }
+            columns.push(column);
+            if columns.len() > MAX_DEPTH {
+                return u32::try_from(start + column).ok();
+            }
+            if rest.starts_with("- ") || rest.starts_with("? ") || rest.starts_with(": ") {
+                (column, rest) = (column + 1, &rest[1..]);
+            } else {
+                break;
+            }
         }
-        if depth > MAX_DEPTH * 4 {
-            return u32::try_from(at).ok();
+        for (at, byte) in line.bytes().enumerate() {
+            match byte {
+                b'[' | b'{' => brackets += 1,
+                b']' | b'}' => brackets = brackets.saturating_sub(1),
+                _ => {}
+            }
+            if brackets > MAX_DEPTH {
+                return u32::try_from(start + at).ok();
+            }
         }
+        start += line.len();
     }
     None
 }
