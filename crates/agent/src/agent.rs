@@ -1,19 +1,21 @@
 //! The agent's life: set up, serve, end.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use net::{Monitor, Netlink};
+use net::{Change, Monitor, Netlink};
 use node::Config;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::changes::Changes;
+use crate::control::Control;
 use crate::services::Supervised;
 use crate::state::Kept;
-use crate::{files, log, reaper, services};
+use crate::{dhcp, files, firewall, log, reaper, services};
 
 /// What the node needs at the least and does not get.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,10 @@ pub(crate) struct Agent {
     pub(crate) kept: Kept,
     pub(crate) changes: Changes,
     pub(crate) services: Vec<Arc<Supervised>>,
+    /// DHCP leases.
+    pub(crate) leases: dhcp::Clients,
+    /// Whether each interface's cable was in when it was last heard of.
+    carriers: Mutex<BTreeMap<String, bool>>,
     /// Held while interfaces, addresses and routes are changed.
     pub(crate) changing: tokio::sync::Mutex<()>,
     pub(crate) started: Instant,
@@ -72,11 +78,12 @@ impl Agent {
         asked.unwrap_or_else(written)
     }
 
-    async fn set_up(&self) {
+    async fn set_up(self: &Arc<Self>) {
         for failed in files::write_all(&self.config) {
             self.problem(failed);
         }
         files::name(&self.config);
+        self.set_up_firewall();
         if let Err(error) = self.set_up_links().await {
             self.problem(error);
         }
@@ -93,6 +100,31 @@ impl Agent {
             self.config.node,
             self.started.elapsed()
         ));
+    }
+
+    /// Tells those whom it concerns that a cable came or went.
+    fn carrier(&self, name: &str, on: bool) {
+        let mut carriers = self.carriers.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = carriers.insert(name.to_owned(), on);
+        let link = self.config.links.iter().find(|link| link.name == name);
+        if let Some(link) = link.filter(|_| before.is_some_and(|before| before != on)) {
+            self.leases.carrier(&link.network, on);
+        }
+    }
+
+    /// Before any link is up.
+    fn set_up_firewall(&self) {
+        if self.config.firewall.is_empty() {
+            return;
+        }
+        match firewall::table(&self.config.firewall) {
+            Ok(table) => {
+                if let Err(error) = net::nft::replace(&table) {
+                    self.problem(error);
+                }
+            }
+            Err(invalid) => self.problem(invalid),
+        }
     }
 
     /// Ends the services; waits for them no longer than they have.
@@ -126,6 +158,8 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
         services: services.collect(),
         net: Netlink::open()?,
         kept: Kept::load(Path::new(node::paths::STATE).join("agent/state.json")),
+        leases: dhcp::Clients::default(),
+        carriers: Mutex::default(),
         changing: tokio::sync::Mutex::default(),
         set_up: AtomicBool::new(false),
         problems: Mutex::default(),
@@ -147,10 +181,11 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
 }
 
 async fn serve(listener: UnixListener, agent: Arc<Agent>) {
+    let control = Arc::new(Control(agent));
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(node::server::serve(stream, agent.clone()));
+                tokio::spawn(node::server::serve(stream, control.clone()));
             }
             // Out of descriptors: let the ones in use end before the next try.
             Err(_) => tokio::task::yield_now().await,
@@ -159,7 +194,10 @@ async fn serve(listener: UnixListener, agent: Arc<Agent>) {
 }
 
 async fn tell_changes(mut monitor: Monitor, agent: Arc<Agent>) {
-    while let Some(_change) = monitor.next().await {
+    while let Some(change) = monitor.next().await {
+        if let Change::Link(link) = &change {
+            agent.carrier(&link.name, link.carrier);
+        }
         agent.changes.bump();
     }
     agent.problem("the kernel does not tell of changes any more");

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use net::nft::Family;
 use node::request::{Error, LinkAction, Request, Switch};
 use node::server::{Channel, Handler};
 use serde::Serialize;
@@ -11,14 +12,26 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 
 use crate::agent::Agent;
+use crate::impair::filter_refused;
 use crate::services::{self, Supervised};
-use crate::{exec, snapshot};
+use crate::state::Impairment;
+use crate::{dhcp, exec, firewall, snapshot};
 
 /// How long a TCP connection may take to be made.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 
-impl Handler for Agent {
+/// The agent as labctl's connections hold it.
+#[derive(Debug)]
+pub(crate) struct Control(pub(crate) Arc<Agent>);
+
+impl Handler for Control {
     async fn handle(&self, request: Request, channel: Channel) -> Result<Value, Error> {
+        self.0.answer(request, channel).await
+    }
+}
+
+impl Agent {
+    async fn answer(self: &Arc<Self>, request: Request, channel: Channel) -> Result<Value, Error> {
         match request {
             Request::Status => json(self.status().await),
             Request::Ready { timeout_ms } => {
@@ -38,8 +51,8 @@ impl Handler for Agent {
                 let stream = self.connect(&host, port).await?;
                 channel.splice(stream).await
             }
-            Request::Capture { .. } => {
-                Err(Error::new("unsupported", "this version of the agent cannot capture"))
+            Request::Capture { networks, snaplen } => {
+                self.capture(&networks, snaplen, &channel).await
             }
             Request::Snapshot => snapshot::take(self),
             Request::Restore { archive } => snapshot::put_back(self, &archive).await,
@@ -129,6 +142,13 @@ impl Agent {
     }
 
     async fn admin(&self, name: &str, request: Value, channel: &Channel) -> Result<Value, Error> {
+        if name == firewall::TABLE {
+            let counters = net::nft::counters(Family::Ipv4, firewall::TABLE);
+            return json(counters.map_err(filter_refused)?);
+        }
+        if name == dhcp::SERVICE {
+            return self.dhcp_request(&request).await;
+        }
         let service = self.named(name)?;
         if !service.is_on() {
             let node = &self.config.node;
@@ -138,7 +158,7 @@ impl Agent {
         ask(&service.socket(), &request, channel).await
     }
 
-    async fn link(&self, network: &str, action: LinkAction) -> Result<Value, Error> {
+    async fn link(self: &Arc<Self>, network: &str, action: LinkAction) -> Result<Value, Error> {
         let link = self.link_to(network)?;
         match action {
             LinkAction::Up => self.plug(link).await.map_err(refused)?,
@@ -146,13 +166,45 @@ impl Agent {
             LinkAction::Address(address) => {
                 self.readdress(link, address).await.map_err(refused)?;
             }
-            LinkAction::Impair { .. } => {
-                return Err(Error::new("unsupported", "this version cannot impair a link"));
+            LinkAction::Impair { loss, delay_ms, rate_bps } => {
+                self.impair(link, Impairment { loss, delay_ms, rate_bps }).await?;
             }
             LinkAction::Show => {}
         }
         self.changes.bump();
         json(self.show_link(link).await)
+    }
+
+    /// Sends what passes the links to these networks, or all links, until labctl ends it.
+    async fn capture(
+        &self,
+        networks: &[String],
+        snaplen: u32,
+        channel: &Channel,
+    ) -> Result<Value, Error> {
+        let mut interfaces = Vec::new();
+        for network in networks {
+            self.link_to(network)?;
+        }
+        for link in &self.config.links {
+            if networks.is_empty() || networks.contains(&link.network) {
+                let (name, network) = (link.name.clone(), link.network.clone());
+                interfaces.push(packets::capture::Interface { name, network });
+            }
+        }
+        let (sender, mut batches) = tokio::sync::mpsc::channel(16);
+        let capturing = packets::capture::run(interfaces, snaplen, sender);
+        // The receiver goes when the client is gone, and with it the capture.
+        let forwarding = async move {
+            while let Some(batch) = batches.recv().await {
+                channel.item(&batch).await?;
+            }
+            Ok::<(), Error>(())
+        };
+        let (captured, forwarded) = tokio::join!(capturing, forwarding);
+        forwarded?;
+        captured.map_err(|error| Error::new("capture", error))?;
+        Ok(Value::Null)
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, Error> {

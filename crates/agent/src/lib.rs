@@ -11,8 +11,11 @@
 mod agent;
 mod changes;
 mod control;
+mod dhcp;
 mod exec;
 mod files;
+pub mod firewall;
+mod impair;
 mod links;
 mod log;
 mod options;

@@ -1,6 +1,7 @@
 //! The node's interfaces, addresses and routes, as it was told.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use ipnet::Ipv4Net;
 use net::{Mac, Protocol, Route};
@@ -13,7 +14,7 @@ use crate::{files, log};
 impl Agent {
     /// Sets up all interfaces as the node was told and as it was left; waits for those that the
     /// engine has not plugged in yet.
-    pub(crate) async fn set_up_links(&self) -> net::Result<()> {
+    pub(crate) async fn set_up_links(self: &Arc<Self>) -> net::Result<()> {
         // Labs are IPv4; the chatter of IPv6 on a link only clutters its trace. A container has it
         // off already and may not write the setting.
         let _ = net::write_sysctl(&["ipv6", "conf", "all", "disable_ipv6"], "1");
@@ -39,6 +40,7 @@ impl Agent {
         self.net.set_forwarding(self.config.forwarding).await?;
         self.set_routes().await?;
         self.write_names().await;
+        self.impair_again().await;
         Ok(())
     }
 
@@ -66,7 +68,7 @@ impl Agent {
     }
 
     /// Names an interface and gives it what it is to have.
-    async fn configure(&self, link: &Link, found: net::Link) -> net::Result<()> {
+    async fn configure(self: &Arc<Self>, link: &Link, found: net::Link) -> net::Result<()> {
         let _changing = self.changing.lock().await;
         let index = found.index;
         let mac: Mac = link.mac.parse().map_err(|error| net::Error::Answer {
@@ -109,11 +111,16 @@ impl Agent {
         self.kept.get().addresses.get(&link.network).copied().unwrap_or(link.address)
     }
 
-    async fn set_address(&self, link: &Link, index: u32) -> net::Result<()> {
+    async fn set_address(self: &Arc<Self>, link: &Link, index: u32) -> net::Result<()> {
         match self.method(link) {
-            Address::Static(address) => self.net.add_address(index, address.into()).await,
-            Address::Dhcp | Address::None => Ok(()),
+            Address::Static(address) => {
+                self.leases.stop(&link.network);
+                self.net.add_address(index, address.into()).await?;
+            }
+            Address::Dhcp => self.start_dhcp(link),
+            Address::None => self.leases.stop(&link.network),
         }
+        Ok(())
     }
 
     /// Sets the routes that the node is to have and removes others of the same kind. A route that
@@ -125,11 +132,13 @@ impl Agent {
             .routes
             .iter()
             .map(|route| Route::via(route.to, route.via, Protocol::Static).metric(route.metric))
+            .chain(self.leases.routes())
             .collect();
         for have in self.net.routes().await? {
             let same =
                 |want: &Route| (want.to, want.via, want.metric) == (have.to, have.via, have.metric);
-            if have.protocol == Protocol::Static && !wanted.iter().any(same) {
+            let ours = matches!(have.protocol, Protocol::Static | Protocol::Dhcp);
+            if ours && !wanted.iter().any(same) {
                 self.net.delete_route(&have).await?;
             }
         }
@@ -170,7 +179,12 @@ impl Agent {
     /// DNS servers and search domains in use.
     pub(crate) fn resolvers(&self) -> (Vec<IpAddr>, Vec<String>) {
         let resolver = &self.config.resolver;
-        (resolver.servers.clone(), resolver.search.clone())
+        let (servers, search) = self.leases.resolvers();
+        // What was written by hand wins.
+        (
+            if resolver.servers.is_empty() { servers } else { resolver.servers.clone() },
+            if resolver.search.is_empty() { search } else { resolver.search.clone() },
+        )
     }
 
     /// The address that a link has now.
@@ -208,7 +222,11 @@ impl Agent {
     }
 
     /// Gives a link another address.
-    pub(crate) async fn readdress(&self, link: &Link, address: Address) -> net::Result<()> {
+    pub(crate) async fn readdress(
+        self: &Arc<Self>,
+        link: &Link,
+        address: Address,
+    ) -> net::Result<()> {
         let _changing = self.changing.lock().await;
         self.kept.change(|state| match address == link.address {
             true => state.addresses.remove(&link.network),

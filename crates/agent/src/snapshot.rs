@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::{Component, Path};
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -75,7 +76,7 @@ fn relative(path: &Path) -> &Path {
 }
 
 /// Stops the services, puts an archive in the place of what they keep, and starts them again.
-pub(crate) async fn put_back(agent: &Agent, archive: &str) -> Result<Value, Error> {
+pub(crate) async fn put_back(agent: &Arc<Agent>, archive: &str) -> Result<Value, Error> {
     let bytes = STANDARD
         .decode(archive)
         .map_err(|error| Error::new("bad-request", format!("the archive is damaged: {error}")))?;

@@ -1,6 +1,7 @@
 //! What was done to the node while it ran, kept over a restart of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
@@ -19,6 +20,8 @@ pub(crate) struct State {
     pub(crate) impaired: BTreeMap<String, Impairment>,
     /// Addresses given since the node was made, by network.
     pub(crate) addresses: BTreeMap<String, Address>,
+    /// Addresses last leased, by network: asked for again after a restart.
+    pub(crate) leases: BTreeMap<String, Ipv4Addr>,
     /// Services that are started although the configuration has them off, and the reverse.
     pub(crate) services: BTreeMap<String, bool>,
     /// A router's running configuration, as its console left it.

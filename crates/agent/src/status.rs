@@ -107,7 +107,10 @@ impl Agent {
             (Address::Static(want), have) if have.as_deref() != Some(&want.to_string()) => {
                 Some(format!("interface {name} has not its address {want} yet"))
             }
-            (Address::Dhcp, None) => Some(format!("interface {name} has no DHCP lease yet")),
+            (Address::Dhcp, None) => Some(match self.leases.lost(&link.network) {
+                Some(why) => format!("interface {name} has no DHCP lease: {why}"),
+                None => format!("interface {name} has no DHCP lease yet"),
+            }),
             _ => None,
         }
     }
@@ -134,7 +137,7 @@ impl Agent {
                 Address::None => "none",
             }
             .into(),
-            lease: None,
+            lease: self.leases.told(&link.network),
         }
     }
 

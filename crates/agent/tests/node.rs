@@ -156,7 +156,8 @@ fn a_crashed_service_comes_back_and_says_why_it_went() {
         let client = node.client();
         ready(&client).await;
         std::fs::write(node.path("/tmp/crash"), "").unwrap();
-        let kill = "for p in /proc/[0-9]*; do grep -q ^testd $p/cmdline && kill -9 ${p#/proc/}; done";
+        let kill =
+            "for p in /proc/[0-9]*; do grep -q ^testd $p/cmdline && kill -9 ${p#/proc/}; done";
         exec(&client, kill).await;
         let late = loop {
             // The agent may not have heard of the end yet.
@@ -251,5 +252,69 @@ fn a_snapshot_brings_the_state_back() {
         assert!(status.links[0].up && status.services[0].running);
         let damaged = Request::Restore { archive: "AAAA".into() };
         assert_eq!(client.call::<Value>(&damaged).await.unwrap_err().code, "bad-request");
+    });
+}
+
+#[test]
+fn a_firewall_drops_or_refuses_what_its_lines_say_and_counts() {
+    if !possible() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut config = config();
+        config.firewall = ["deny in icmp", "reject in tcp 25", "allow in tcp 1-200", "deny in"]
+            .map(str::to_owned)
+            .to_vec();
+        // The other end of the cable lies in another namespace.
+        let links = format!(
+            "{LINKS}\n\
+             unshare -n sleep 1000 &\n\
+             echo $! > \"$R/other\"\n\
+             other=\"$R/proc/$!/ns/net\"\n\
+             while [ \"$(readlink $other)\" = \"$(readlink $R/proc/self/ns/net)\" ]; do :; done\n\
+             ip link set peer0 netns $!\n\
+             nsenter --net=$other ip addr add 192.168.1.1/24 dev peer0\n\
+             nsenter --net=$other ip link set peer0 up\n"
+        );
+        let node = Node::start(&config, &links);
+        let client = node.client();
+        ready(&client).await;
+        let other = |line: &str| format!("nsenter -t $(cat /other) -n {line}");
+        let nc = |port: u16| other(&format!("bash -c 'exec 3<>/dev/tcp/192.168.1.2/{port}' 2>&1"));
+        assert_eq!(exec(&client, &other("ping -c 1 -W 1 192.168.1.2")).await.code, 1);
+        assert_eq!(exec(&client, "ping -c 1 -W 5 192.168.1.1").await.code, 0);
+        assert_eq!(exec(&client, &nc(110)).await.code, 0);
+        let refused = exec(&client, &nc(25)).await;
+        assert!(refused.code == 1 && refused.stdout.contains("refused"), "{refused:?}");
+        let counters = Request::Admin { service: "firewall".into(), request: Value::Null };
+        let counters: Vec<Value> = client.call(&counters).await.unwrap();
+        assert_eq!(counters[0], json!({"id": "deny in icmp", "packets": 1, "bytes": 84}));
+        assert_eq!(counters[1]["packets"], 1);
+        assert_eq!(counters[2]["packets"], 1);
+    });
+}
+
+#[test]
+fn a_link_is_made_bad_and_good_again_and_stays_so_over_a_restart() {
+    run(async |mut node| {
+        let client = node.client();
+        ready(&client).await;
+        let impair = |loss, delay_ms| link(LinkAction::Impair { loss, delay_ms, rate_bps: None });
+        let _: LinkStatus = client.call(&impair(Some(1.0), None)).await.unwrap();
+        let table = exec(&client, "nft list ruleset").await.stdout;
+        assert!(table.contains("numgen random mod 1000000 < 1000000"), "{table}");
+        node.restart();
+        let client = node.client();
+        ready(&client).await;
+        assert!(exec(&client, "nft list ruleset").await.stdout.contains("impair-lan"));
+        let _: LinkStatus = client.call(&impair(None, None)).await.unwrap();
+        assert_eq!(exec(&client, "nft list ruleset").await.stdout, "");
+        let wrong = client.call::<LinkStatus>(&impair(Some(1.5), None)).await.unwrap_err();
+        assert_eq!(wrong.code, "bad-request");
+        if let Err(error) = client.call::<LinkStatus>(&impair(None, Some(10))).await {
+            assert_eq!(error.code, "unsupported", "{error}");
+            assert!(error.help.unwrap().contains("netem"));
+        }
     });
 }

@@ -10,6 +10,7 @@ use futures::{Stream, TryStreamExt};
 
 mod address;
 pub mod bridge;
+mod delay;
 mod error;
 mod link;
 mod mac;
@@ -20,6 +21,7 @@ mod route;
 mod sysctl;
 
 pub use address::LinkAddress;
+pub use delay::set_delay;
 pub use error::{Error, Result};
 pub use link::{Counters, Link};
 pub use mac::{InvalidMac, Mac};

@@ -161,3 +161,18 @@ fn lists_asked_for_at_once_and_given_up_half_way_are_all_answered() {
         }
     });
 }
+
+#[test]
+fn a_delay_is_set_or_the_kernel_has_none() {
+    in_namespace(async |net| {
+        let a = net.link("a").await.unwrap();
+        net::set_delay(a.index, None).unwrap();
+        match net::set_delay(a.index, Some(100)) {
+            Ok(()) => net::set_delay(a.index, None).unwrap(),
+            Err(error) => {
+                assert!(error.is_unsupported(), "{error}");
+                println!("SKIPPED: this kernel cannot delay: {error}");
+            }
+        }
+    });
+}

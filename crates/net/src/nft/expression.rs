@@ -130,6 +130,10 @@ impl Program {
                 self.payload(TRANSPORT, 0, 1);
                 self.compare(EQUAL, &[*number]);
             }
+            Match::IcmpCode(number) => {
+                self.payload(TRANSPORT, 1, 1);
+                self.compare(EQUAL, &[*number]);
+            }
             Match::TcpEstablished => {
                 self.payload(TRANSPORT, 13, 1);
                 self.mask(&[ACK_RST]);

@@ -103,6 +103,8 @@ pub enum Match {
     DestinationPort(RangeInclusive<u16>, bool),
     /// The ICMP type. Stands after [`Match::Protocol`].
     IcmpType(u8),
+    /// The ICMP code. Stands after [`Match::Protocol`].
+    IcmpCode(u8),
     /// The TCP segment has ACK or RST set: not the first of a connection. Stands after
     /// [`Match::Protocol`].
     TcpEstablished,
