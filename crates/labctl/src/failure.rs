@@ -95,6 +95,18 @@ impl From<engine::Error> for Failure {
     }
 }
 
+impl From<deploy::Error> for Failure {
+    fn from(error: deploy::Error) -> Self {
+        match error {
+            deploy::Error::Engine(error) => error.into(),
+            error @ (deploy::Error::Secrets(_) | deploy::Error::Write(_)) => {
+                Self::new(ENGINE, error.to_string())
+            }
+            error => Self::new(INVALID, error.to_string()),
+        }
+    }
+}
+
 impl From<node::Error> for Failure {
     fn from(error: node::Error) -> Self {
         Self { code: ENGINE, message: error.message, help: error.help, rendered: false }

@@ -1,5 +1,7 @@
 //! The command line.
 
+pub mod class;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
@@ -351,6 +353,8 @@ pub enum Verb {
         #[arg(long, value_name = "NAME")]
         variant: Vec<String>,
     },
+    /// One copy of a lab for each student
+    Class(class::ClassArgs),
     /// Print a completion script for a shell
     Completion {
         /// The shell

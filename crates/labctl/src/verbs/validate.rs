@@ -1,0 +1,40 @@
+//! `labctl validate`: every problem of a lab file in one run.
+
+use crate::args::LabFile;
+use crate::context::Context;
+use crate::failure::{INVALID, Outcome};
+use crate::output;
+use crate::verbs::lab;
+
+/// Runs the verb.
+pub fn run(context: &Context, file: &LabFile, strict: bool) -> Outcome {
+    let variables = ::lab::Variables::set(&crate::context::pairs(&file.set)?);
+    let (report, plan) = match ::lab::load(&file.file, &variables) {
+        Ok((lab, warnings)) => (warnings, Some(lab.plan().clone())),
+        Err(report) => (report, None),
+    };
+    let (errors, warnings) = report.counts();
+    let bad = errors > 0 || (strict && warnings > 0);
+    if context.json() {
+        output::json(&report.json())?;
+        return Ok(if bad { INVALID } else { 0 });
+    }
+    if !report.diagnostics.is_empty() {
+        output::complain(lab::render(&report).trim_end());
+    }
+    match plan {
+        Some(plan) if !bad => {
+            output::say(&format!(
+                "{} is right: {} nodes on {} networks, {} checks, {} scenarios{}",
+                file.file.display(),
+                plan.nodes.len(),
+                plan.networks.len(),
+                plan.checks.len(),
+                plan.scenarios.len(),
+                if warnings > 0 { format!(", {warnings} warnings") } else { String::new() },
+            ));
+            Ok(0)
+        }
+        _ => Ok(INVALID),
+    }
+}
