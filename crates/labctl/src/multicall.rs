@@ -17,7 +17,7 @@ pub enum Found {
 /// The services and process 1.
 fn inner(name: &str) -> Option<Program> {
     Some(match name {
-        "agent" => agent,
+        "agent" => agent::main,
         "relay" => agent::relay,
         "supervisor" => engine::embedded::supervisor_main,
         "dnsd" => dnsd::main,
@@ -26,24 +26,6 @@ fn inner(name: &str) -> Option<Program> {
         "webd" => webd::main,
         _ => return None,
     })
-}
-
-/// Process 1 of a node. On Docker its configuration is a word of its command line.
-fn agent(mut args: Vec<OsString>) -> ExitCode {
-    if args.first().is_some_and(|word| word == engine::docker::inline::OPTION) {
-        let text = args.get(1).and_then(|word| word.to_str()).map(engine::docker::inline::unpack);
-        let written = match text {
-            Some(Ok(text)) => std::fs::write(node::paths::CONFIG, text).map_err(|e| e.to_string()),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err("no configuration follows".into()),
-        };
-        if let Err(error) = written {
-            crate::output::complain(&format!("agent: cannot take its configuration: {error}"));
-            return ExitCode::FAILURE;
-        }
-        args.drain(..2);
-    }
-    agent::main(args)
 }
 
 /// The names that a node offers as commands, for the links in its `/bin`.
