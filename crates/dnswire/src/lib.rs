@@ -14,7 +14,7 @@ mod writer;
 pub use kind::{RecordType, class_word, opcode_word, rcode_word};
 pub use message::{Edns, Flags, Message, Question, Record};
 pub use name::{Name, NameError, labels_of, lower_into, parent_of};
-pub use writer::Writer;
+pub use writer::{Full, Writer};
 
 /// Why bytes are not a DNS message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
