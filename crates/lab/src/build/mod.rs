@@ -3,7 +3,7 @@
 mod checks;
 mod dhcp;
 mod mail;
-mod names;
+pub(crate) mod names;
 mod nodes;
 mod routes;
 mod web;
@@ -16,6 +16,8 @@ use crate::diagnostic::Problem;
 use crate::file::File;
 use crate::plan::Plan;
 use crate::yaml::Node as Tree;
+
+pub(crate) use names::within;
 
 /// Where the pieces of a lab beside its file are read from.
 pub(crate) trait Folder {

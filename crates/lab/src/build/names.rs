@@ -237,7 +237,7 @@ impl Builder<'_> {
                 name: origin,
                 records,
                 primaries: form.primaries.to_vec(),
-                allow_transfer: form.allow_transfer.to_vec(),
+                allow_transfer: form.allow_transfer.iter().map(|who| self.subnet_text(who)).collect(),
                 notify: Vec::new(),
                 dnssec: form.dnssec.unwrap_or(said.dnssec),
                 derived: false,
@@ -273,6 +273,15 @@ impl Builder<'_> {
             zones,
             forward: said.forward.map(|f| f.0.0.into_iter().map(|(zone, servers)| (zone, servers.0)).collect()).unwrap_or_default(),
             root_hints: said.root_hints.0.into_iter().map(|(name, list)| (name, list.0)).collect(),
+        }
+    }
+
+    /// A network's name, an address or a subnet, as a subnet.
+    fn subnet_text(&self, who: &str) -> String {
+        match (self.plan.network(who), who.parse::<Ipv4Addr>()) {
+            (Some(network), _) => network.subnet.to_string(),
+            (None, Ok(address)) => format!("{address}/32"),
+            (None, Err(_)) => who.to_owned(),
         }
     }
 
@@ -369,8 +378,10 @@ impl Builder<'_> {
             if let Some(dns) = &mut self.plan.nodes[*at].services.dns
                 && let Some(zone) = dns.zones.iter_mut().find(|z| z.name == zone)
             {
-                if zone.allow_transfer.is_empty() || zone.notify.iter().any(|a| zone.allow_transfer.contains(&a.to_string())) {
-                    zone.allow_transfer.push(secondary.to_string());
+                let host = format!("{secondary}/32");
+                let ours = |who: &String| zone.notify.iter().any(|a| *who == format!("{a}/32"));
+                if zone.allow_transfer.iter().all(ours) {
+                    zone.allow_transfer.push(host);
                 }
                 zone.notify.push(secondary);
             }
