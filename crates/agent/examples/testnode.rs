@@ -23,6 +23,7 @@ fn main() -> ExitCode {
     match name.as_str() {
         "agent" => agent::main(args),
         "relay" => agent::relay(args),
+        "dhcpd" => dhcpd::main(args),
         "testd" => {
             let config = std::fs::read_to_string(&args[1]).unwrap();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -20,6 +20,18 @@ ip link set eth0 up
 ip route add default via 198.18.0.1
 ";
 
+/// Puts the other end of the cable into another namespace, as 192.168.1.1; the number of a process
+/// there is in `/other`.
+const OTHER: &str = r#"
+unshare -n sleep 1000 &
+echo $! > "$R/other"
+other="$R/proc/$!/ns/net"
+while [ "$(readlink $other)" = "$(readlink $R/proc/self/ns/net)" ]; do :; done
+ip link set peer0 netns $!
+nsenter --net=$other ip addr add 192.168.1.1/24 dev peer0
+nsenter --net=$other ip link set peer0 up
+"#;
+
 fn config() -> Config {
     let port =
         |protocol: &str, port| Port { protocol: protocol.into(), transport: Transport::Tcp, port };
@@ -82,6 +94,11 @@ async fn ready(client: &node::Client) -> Status {
 
 fn link(action: LinkAction) -> Request {
     Request::Link { network: "lan".into(), action }
+}
+
+/// Runs a command at the other end of the cable.
+fn other(line: &str) -> String {
+    format!("nsenter -t $(cat /other) -n {line}")
 }
 
 async fn exec(client: &node::Client, line: &str) -> Output {
@@ -266,21 +283,9 @@ fn a_firewall_drops_or_refuses_what_its_lines_say_and_counts() {
         config.firewall = ["deny in icmp", "reject in tcp 25", "allow in tcp 1-200", "deny in"]
             .map(str::to_owned)
             .to_vec();
-        // The other end of the cable lies in another namespace.
-        let links = format!(
-            "{LINKS}\n\
-             unshare -n sleep 1000 &\n\
-             echo $! > \"$R/other\"\n\
-             other=\"$R/proc/$!/ns/net\"\n\
-             while [ \"$(readlink $other)\" = \"$(readlink $R/proc/self/ns/net)\" ]; do :; done\n\
-             ip link set peer0 netns $!\n\
-             nsenter --net=$other ip addr add 192.168.1.1/24 dev peer0\n\
-             nsenter --net=$other ip link set peer0 up\n"
-        );
-        let node = Node::start(&config, &links);
+        let node = Node::start(&config, &format!("{LINKS}{OTHER}"));
         let client = node.client();
         ready(&client).await;
-        let other = |line: &str| format!("nsenter -t $(cat /other) -n {line}");
         let nc = |port: u16| other(&format!("bash -c 'exec 3<>/dev/tcp/192.168.1.2/{port}' 2>&1"));
         assert_eq!(exec(&client, &other("ping -c 1 -W 1 192.168.1.2")).await.code, 1);
         assert_eq!(exec(&client, "ping -c 1 -W 5 192.168.1.1").await.code, 0);
@@ -316,5 +321,66 @@ fn a_link_is_made_bad_and_good_again_and_stays_so_over_a_restart() {
             assert_eq!(error.code, "unsupported", "{error}");
             assert!(error.help.unwrap().contains("netem"));
         }
+    });
+}
+
+#[test]
+fn a_lease_becomes_address_route_and_resolver_and_is_renewed_released_and_asked_for_again() {
+    if !possible() {
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut config = config();
+        config.links[0].address = Address::Dhcp;
+        config.routes.clear();
+        config.resolver = node::config::Resolver::default();
+        config.services.clear();
+        let server = "state: /tmp/dhcp\ninterfaces: [peer0]\nprobe_ms: 0\npools:\n  \
+            - name: LAN\n    subnet: 192.168.1.0/24\n    excluded: [192.168.1.1-192.168.1.50]\n    \
+            router: 192.168.1.1\n    dns: [192.168.1.5]\n    domain: mail.com\n";
+        config.files = [("dhcpd.yaml".to_owned(), server.to_owned())].into();
+        let serve = other("setsid sh -c 'exec /bin/labctl dhcpd --config /etc/labctl/dhcpd.yaml' >/dev/null 2>&1 &");
+        let mut node = Node::start(&config, &format!("{LINKS}{OTHER}"));
+        let client = node.client();
+        let late = client.call::<Status>(&Request::Ready { timeout_ms: 100 }).await.unwrap_err();
+        assert!(late.message.contains("interface lan has no DHCP lease yet"), "{late}");
+        exec(&client, &serve).await;
+        let status = ready(&client).await;
+        let lan = &status.links[0];
+        assert_eq!((lan.address.as_deref(), lan.method.as_str()), (Some("192.168.1.51/24"), "dhcp"));
+        let lease = lan.lease.as_ref().unwrap();
+        assert_eq!((lease.server, lease.router), ([192, 168, 1, 1].into(), Some([192, 168, 1, 1].into())));
+        assert_eq!(lease.options[&6], "192.168.1.5");
+        assert_eq!(node.read("/etc/resolv.conf"), "search mail.com\nnameserver 192.168.1.5\n");
+        let routes = exec(&client, "ip route").await.stdout;
+        assert!(routes.contains("default via 192.168.1.1 dev lan proto dhcp metric 100"), "{routes}");
+        let ask = |op: &str| Request::Admin {
+            service: "dhcp-client".into(),
+            request: json!({"op": op, "interface": "lan"}),
+        };
+        let renewed: Value = client.call(&ask("renew")).await.unwrap();
+        assert_eq!(renewed[0]["lease"]["address"], "192.168.1.51/24");
+        let released: Value = client.call(&ask("release")).await.unwrap();
+        assert_eq!(released[0]["lease"], Value::Null);
+        assert_eq!(exec(&client, "ip -4 addr show lan; ip route; cat /etc/resolv.conf").await.stdout, "");
+        let again: Value = client.call(&ask("renew")).await.unwrap();
+        assert_eq!(again[0]["lease"]["address"], "192.168.1.51/24");
+        // Given an address by hand, the client is silent; then it leases again.
+        let address = Address::Static("192.168.1.9/24".parse().unwrap());
+        let moved: LinkStatus = client.call(&link(LinkAction::Address(address))).await.unwrap();
+        assert_eq!((moved.address.as_deref(), moved.lease), (Some("192.168.1.9/24"), None));
+        assert_eq!(client.call::<Value>(&ask("show")).await.unwrap_err().code, "no-dhcp");
+        let _: LinkStatus = client.call(&link(LinkAction::Address(Address::Dhcp))).await.unwrap();
+        assert_eq!(ready(&client).await.links[0].address.as_deref(), Some("192.168.1.51/24"));
+        // Pulled and plugged in again, the lease still holds, and so do its routes.
+        let _: LinkStatus = client.call(&link(LinkAction::Down)).await.unwrap();
+        let _: LinkStatus = client.call(&link(LinkAction::Up)).await.unwrap();
+        ready(&client).await;
+        assert!(exec(&client, "ip route").await.stdout.contains("default via 192.168.1.1"));
+        node.restart();
+        let client = node.client();
+        exec(&client, &serve).await;
+        assert_eq!(ready(&client).await.links[0].address.as_deref(), Some("192.168.1.51/24"));
     });
 }
