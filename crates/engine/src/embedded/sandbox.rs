@@ -112,9 +112,9 @@ pub(super) fn quiet_ipv6() {
 }
 
 fn make_base(base: &Path, libraries: &[PathBuf], commands: &[String]) -> io::Result<Vec<String>> {
-    mount_new("tmpfs", base, MsFlags::MS_NOSUID, "mode=755,size=1m")?;
+    mount_new("tmpfs", base, MsFlags::MS_NOSUID, "mode=755,size=1g")?;
     make_folder(&base.join("bin"))?;
-    bind_file(Path::new("/proc/self/exe"), &base.join("bin/labctl"), true)?;
+    show_program(&base.join("bin/labctl"))?;
     for command in commands.iter().filter(|command| *command != "labctl") {
         let plain = !command.is_empty() && !command.contains('/') && *command != "." && *command != "..";
         if !plain {
@@ -169,6 +169,21 @@ fn make_base(base: &Path, libraries: &[PathBuf], commands: &[String]) -> io::Res
     folders.sort();
     read_only(base)?;
     Ok(folders)
+}
+
+/// Shows this very program at `to`. A program that was replaced on disk since it was started is
+/// copied from memory instead.
+fn show_program(to: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let running = Path::new("/proc/self/exe");
+    let identity = |path: &Path| fs::metadata(path).map(|file| (file.dev(), file.ino()));
+    let path = fs::read_link(running).doing("finding the program")?;
+    let same = identity(running).doing("finding the program")?;
+    if identity(&path).is_ok_and(|there| there == same) {
+        return bind_file(&path, to, true);
+    }
+    fs::copy(running, to).doing("copying the program")?;
+    fs::set_permissions(to, fs::Permissions::from_mode(0o755)).doing("copying the program")
 }
 
 fn link(target: impl AsRef<Path>, at: &Path) -> io::Result<()> {
