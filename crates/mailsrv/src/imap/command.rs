@@ -1,0 +1,229 @@
+//! What an IMAP client can ask.
+
+/// A command with its tag.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tagged {
+    /// The tag.
+    pub tag: String,
+    /// The command.
+    pub command: Command,
+}
+
+/// A command. Mailbox names are UTF-8 already.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of RFC 3501 and its extensions")]
+pub enum Command {
+    Capability,
+    Noop,
+    Logout,
+    Id,
+    StartTls,
+    Authenticate { mechanism: String, initial: Option<String> },
+    Login { user: String, password: String },
+    Enable(Vec<String>),
+    Select { mailbox: String, examine: bool, condstore: bool },
+    Create { mailbox: String, special: Option<String> },
+    Delete(String),
+    Rename { from: String, to: String },
+    Subscribe { mailbox: String, on: bool },
+    List(List),
+    Namespace,
+    Status { mailbox: String, items: Vec<StatusItem> },
+    Append { mailbox: String, flags: Vec<String>, date: Option<i64>, message: Vec<u8> },
+    Idle,
+    GetQuota(String),
+    GetQuotaRoot(String),
+    SetQuota,
+    Check,
+    Close,
+    Unselect,
+    Expunge(Option<Set>),
+    Search { uid: bool, results: Option<Vec<SearchResult>>, charset: Option<String>, key: Key },
+    Sort { uid: bool, by: Vec<SortKey>, charset: String, key: Key },
+    Thread { uid: bool, algorithm: String, charset: String, key: Key },
+    Fetch { uid: bool, set: Set, items: Vec<Item>, changed_since: Option<u64> },
+    Store(Store),
+    Copy { uid: bool, set: Set, to: String, and_remove: bool },
+}
+
+/// LIST, LSUB and the extended forms (RFC 5258, 5819, 6154).
+#[derive(Clone, Debug, Default, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of RFC 5258")]
+pub struct List {
+    pub lsub: bool,
+    /// Whether the client used a form of RFC 5258.
+    pub extended: bool,
+    pub reference: String,
+    pub patterns: Vec<String>,
+    pub select_subscribed: bool,
+    pub select_special: bool,
+    pub recursive_match: bool,
+    pub return_subscribed: bool,
+    pub return_children: bool,
+    pub return_special: bool,
+    pub return_status: Option<Vec<StatusItem>>,
+}
+
+/// An item of STATUS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of RFC 3501, 7162 and 8438")]
+pub enum StatusItem {
+    Messages,
+    Recent,
+    UidNext,
+    UidValidity,
+    Unseen,
+    HighestModSeq,
+    Size,
+}
+
+/// What a RETURN option of SEARCH asks for (RFC 4731).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of RFC 4731")]
+pub enum SearchResult {
+    Min,
+    Max,
+    All,
+    Count,
+}
+
+/// STORE.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of RFC 3501 and 7162")]
+pub struct Store {
+    pub uid: bool,
+    pub set: Set,
+    pub unchanged_since: Option<u64>,
+    pub change: crate::store::FlagChange,
+    pub silent: bool,
+    pub flags: Vec<String>,
+}
+
+/// A set of message numbers or UIDs: ranges, `None` is `*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Set(pub Vec<(Option<u32>, Option<u32>)>);
+
+impl Set {
+    /// The ranges in rising order, `*` being `last`.
+    pub fn ranges(&self, last: u32) -> Vec<(u32, u32)> {
+        let ends = |(a, b): &(Option<u32>, Option<u32>)| {
+            let (a, b) = (a.unwrap_or(last), b.unwrap_or(last));
+            (a.min(b), a.max(b))
+        };
+        self.0.iter().map(ends).collect()
+    }
+
+    /// Whether it holds a number, `*` being `last`.
+    pub fn has(&self, number: u32, last: u32) -> bool {
+        self.0.iter().any(|(a, b)| {
+            let (a, b) = (a.unwrap_or(last), b.unwrap_or(last));
+            (a.min(b)..=a.max(b)).contains(&number)
+        })
+    }
+}
+
+/// A search key (RFC 3501, 6.4.4).
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of RFC 3501, 5032 and 7162")]
+pub enum Key {
+    All,
+    And(Vec<Key>),
+    Or(Box<Key>, Box<Key>),
+    Not(Box<Key>),
+    Set(Set),
+    Uid(Set),
+    Flag(String),
+    New,
+    Old,
+    Recent,
+    Before(i64),
+    On(i64),
+    Since(i64),
+    SentBefore(i64),
+    SentOn(i64),
+    SentSince(i64),
+    Header(String, String),
+    Body(String),
+    Text(String),
+    Larger(u64),
+    Smaller(u64),
+    Older(u64),
+    Younger(u64),
+    ModSeq(u64),
+}
+
+impl Key {
+    /// Whether the key looks at modification sequences, which turns CONDSTORE on.
+    pub fn uses_modseq(&self) -> bool {
+        match self {
+            Self::ModSeq(_) => true,
+            Self::And(keys) => keys.iter().any(Self::uses_modseq),
+            Self::Or(a, b) => a.uses_modseq() || b.uses_modseq(),
+            Self::Not(key) => key.uses_modseq(),
+            _ => false,
+        }
+    }
+}
+
+/// How SORT orders (RFC 5256).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of RFC 5256")]
+pub struct SortKey {
+    pub reverse: bool,
+    pub by: SortBy,
+}
+
+/// What SORT orders by (RFC 5256).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of RFC 5256")]
+pub enum SortBy {
+    Arrival,
+    Cc,
+    Date,
+    From,
+    Size,
+    Subject,
+    To,
+}
+
+/// An item of FETCH.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of RFC 3501 and 7162")]
+pub enum Item {
+    Uid,
+    Flags,
+    InternalDate,
+    Size,
+    Envelope,
+    /// `BODY` without a section.
+    Body,
+    BodyStructure,
+    ModSeq,
+    Section(Section),
+}
+
+/// `BODY[…]<…>` and the RFC822 forms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Section {
+    /// The name that it is answered under, such as `BODY[1.MIME]` or `RFC822.TEXT`.
+    pub label: String,
+    /// Whether `\Seen` stays as it is.
+    pub peek: bool,
+    /// Part numbers.
+    pub path: Vec<u32>,
+    /// What of the part.
+    pub what: What,
+    /// First byte and length.
+    pub partial: Option<(u64, u64)>,
+}
+
+/// What of a part.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "the names are those of RFC 3501")]
+pub enum What {
+    Whole,
+    Header,
+    Fields { names: Vec<String>, not: bool },
+    Text,
+    Mime,
+}

@@ -1,0 +1,272 @@
+//! FETCH (RFC 3501, 6.4.5), a few messages at a time, so that a large answer is never whole in
+//! memory.
+
+use std::collections::BTreeSet;
+
+use crate::config::Stage;
+use crate::store::{Flags, Message};
+
+use super::command::{Item, Section, Set, What};
+use super::date;
+use super::messages::{flag_list, mark_seen, no_such_number};
+use super::mime::{self, Part};
+use super::output::Output;
+use super::search::read_header;
+use super::session::{No, Session};
+use super::structure::{envelope, string, structure};
+
+/// Output after which the client is waited for, in bytes.
+const PAUSE: usize = 256 << 10;
+/// Messages from this size on are sent straight from their file, in bytes.
+const FROM_FILE: u64 = 64 << 10;
+
+/// A FETCH under way.
+pub struct Fetching {
+    /// Its tag.
+    pub tag: String,
+    /// Whether it was UID FETCH.
+    pub uid: bool,
+    /// Whether a message has gone.
+    pub missing: bool,
+    items: Vec<Item>,
+    messages: std::vec::IntoIter<(u32, u32)>,
+    /// UIDs whose `\Seen` this FETCH has set, to be told.
+    seen: BTreeSet<u32>,
+}
+
+impl Session {
+    pub(super) async fn fetch(
+        &mut self,
+        tag: &str,
+        uid: bool,
+        set: &Set,
+        mut items: Vec<Item>,
+        changed_since: Option<u64>,
+    ) -> Result<Fetching, No> {
+        let Some(account) = self.account.clone() else {
+            return Err(No::Bad("log in first".into()));
+        };
+        if self.view.is_none() {
+            return Err(No::Bad("open a mailbox by SELECT first".into()));
+        }
+        let server = self.server.clone();
+        if let Some(strike) = server.faults.strike(&server.directory, Stage::Fetch, Some(&account)) {
+            tokio::time::sleep(strike.delay).await;
+            if let Some(reply) = strike.reply {
+                return Err(No::No(reply));
+            }
+        }
+        self.condstore |= changed_since.is_some() || items.contains(&Item::ModSeq);
+        if changed_since.is_some() && !items.contains(&Item::ModSeq) {
+            items.push(Item::ModSeq);
+        }
+        if uid && !items.contains(&Item::Uid) {
+            items.insert(0, Item::Uid);
+        }
+        self.refresh();
+        let Some(view) = &self.view else { return Err(no_such_number()) };
+        let mut messages = view.resolve(set, uid).ok_or_else(no_such_number)?;
+        if let Some(since) = changed_since {
+            messages.retain(|(_, uid)| view.message(*uid).is_some_and(|m| m.modseq > since));
+        }
+        let marks = items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
+        let mut seen = BTreeSet::new();
+        if marks && !view.read_only {
+            let unseen = |uid: &u32| view.message(*uid).is_some_and(|m| !m.flags.has(Flags::SEEN));
+            seen = messages.iter().map(|(_, uid)| *uid).filter(unseen).collect();
+            if !seen.is_empty() {
+                let change = mark_seen(&account, &view.mailbox, seen.iter().copied().collect());
+                self.server.store.commit(vec![change]).await?;
+                self.refresh();
+            }
+        }
+        Ok(Fetching { tag: tag.to_owned(), uid, missing: false, items, messages: messages.into_iter(), seen })
+    }
+
+    /// Writes some of the answers; `true` where there are more.
+    pub(super) fn fetch_some(&mut self, fetching: &mut Fetching, out: &mut Output) -> bool {
+        while out.held() < PAUSE {
+            let Some((number, uid)) = fetching.messages.next() else { return false };
+            let Some(message) = self.view.as_ref().and_then(|view| view.message(uid)).cloned() else {
+                fetching.missing = true;
+                continue;
+            };
+            if !self.fetch_one(fetching, number, &message, out) {
+                fetching.missing = true;
+            }
+        }
+        true
+    }
+
+    /// One answer; `false` where the message's bytes are gone.
+    fn fetch_one(&mut self, fetching: &Fetching, number: u32, message: &Message, out: &mut Output) -> bool {
+        let store = &self.server.store;
+        let needs = |item: &Item| match item {
+            Item::Envelope => Needs::Header,
+            Item::Body | Item::BodyStructure => Needs::Whole,
+            Item::Section(section) => section_needs(section, message),
+            _ => Needs::Nothing,
+        };
+        let need = fetching.items.iter().map(needs).max().unwrap_or(Needs::Nothing);
+        let raw = match need {
+            Needs::Nothing => Vec::new(),
+            Needs::Header => read_header(store, message),
+            Needs::Whole => match store.read(message.file) {
+                Ok(raw) => raw,
+                Err(_) => return false,
+            },
+        };
+        let part = if need == Needs::Whole { Some(mime::parse(&raw)) } else { None };
+        let Some(view) = &mut self.view else { return false };
+        let recent = view.recent.contains(&message.uid);
+        let mut line = format!("* {number} FETCH (").into_bytes();
+        let mut told_flags = false;
+        for (at, item) in fetching.items.iter().enumerate() {
+            if at > 0 {
+                line.push(b' ');
+            }
+            let mut word = |text: String| line.extend_from_slice(text.as_bytes());
+            match item {
+                Item::Uid => word(format!("UID {}", message.uid)),
+                Item::Flags => {
+                    told_flags = true;
+                    word(format!("FLAGS ({})", flag_list(&message.flags, recent)));
+                }
+                Item::InternalDate => word(format!("INTERNALDATE \"{}\"", date::internal(message.received))),
+                Item::Size => word(format!("RFC822.SIZE {}", message.size)),
+                Item::ModSeq => word(format!("MODSEQ ({})", message.modseq)),
+                Item::Envelope => {
+                    word("ENVELOPE ".into());
+                    let end = mime::header_end(&raw);
+                    envelope(&mut line, &raw[..end]);
+                }
+                Item::Body | Item::BodyStructure => {
+                    let extended = *item == Item::BodyStructure;
+                    word(if extended { "BODYSTRUCTURE ".into() } else { "BODY ".into() });
+                    if let Some(part) = &part {
+                        structure(&mut line, &raw, part, extended);
+                    }
+                }
+                Item::Section(section) if section_needs(section, message) == Needs::Nothing => {
+                    let size = u64::from(message.size);
+                    let (first, length) = clip(section.partial, size);
+                    word(format!("{} {{{length}}}\r\n", section.label));
+                    let Ok(file) = store.open_file(message.file) else { return false };
+                    out.bytes(std::mem::take(&mut line));
+                    out.file(file, first, length);
+                }
+                Item::Section(section) => {
+                    word(format!("{} ", section.label));
+                    match bytes(section, &raw, part.as_ref()) {
+                        Some(bytes) => {
+                            let (first, length) = clip(section.partial, bytes.len() as u64);
+                            let first = usize::try_from(first).unwrap_or(usize::MAX);
+                            let length = usize::try_from(length).unwrap_or(usize::MAX);
+                            literal(&mut line, &bytes[first..first + length]);
+                        }
+                        None => line.extend_from_slice(b"NIL"),
+                    }
+                }
+            }
+        }
+        let mut tell = told_flags;
+        if fetching.seen.contains(&message.uid) && !told_flags {
+            line.extend_from_slice(format!(" FLAGS ({})", flag_list(&message.flags, recent)).as_bytes());
+            tell = true;
+        }
+        if tell {
+            view.told(message.uid, message.modseq);
+        }
+        line.push(b')');
+        out.line(line);
+        true
+    }
+}
+
+/// What of a message must be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Needs {
+    Nothing,
+    Header,
+    Whole,
+}
+
+fn section_needs(section: &Section, message: &Message) -> Needs {
+    match (&section.what, section.path.is_empty()) {
+        (What::Header | What::Fields { .. }, true) => Needs::Header,
+        (What::Whole, true) if u64::from(message.size) >= FROM_FILE => Needs::Nothing,
+        _ => Needs::Whole,
+    }
+}
+
+/// First byte and length of what is sent of `size` bytes.
+fn clip(partial: Option<(u64, u64)>, size: u64) -> (u64, u64) {
+    let Some((first, length)) = partial else { return (0, size) };
+    let first = first.min(size);
+    (first, length.min(size - first))
+}
+
+fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.is_empty() {
+        string(out, bytes);
+        return;
+    }
+    out.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
+    out.extend_from_slice(bytes);
+}
+
+/// The bytes of a section; `None` where there is no such part.
+fn bytes(section: &Section, raw: &[u8], root: Option<&Part>) -> Option<Vec<u8>> {
+    if section.path.is_empty() {
+        let end = mime::header_end(raw);
+        return Some(match &section.what {
+            What::Whole => raw.to_vec(),
+            What::Header | What::Mime => raw[..end].to_vec(),
+            What::Text => raw[end..].to_vec(),
+            What::Fields { names, not } => fields(&raw[..end], names, *not),
+        });
+    }
+    let part = root?.find(&section.path)?;
+    let inner = || if part.is_message() { part.children.first() } else { None };
+    Some(match &section.what {
+        What::Whole => raw[part.body.clone()].to_vec(),
+        What::Mime => raw[part.header.clone()].to_vec(),
+        What::Header => raw[inner()?.header.clone()].to_vec(),
+        What::Text => raw[inner()?.body.clone()].to_vec(),
+        What::Fields { names, not } => fields(&raw[inner()?.header.clone()], names, *not),
+    })
+}
+
+/// The named fields (or all but them) as they stand, and an empty line.
+fn fields(header: &[u8], names: &[String], not: bool) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (name, _, whole) in mime::fields(header) {
+        let named = names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()));
+        if named != not {
+            out.extend_from_slice(&header[whole]);
+        }
+    }
+    out.extend_from_slice(b"\r\n");
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3501_6_4_5_partial_fetches_are_clipped() {
+        assert_eq!(clip(Some((0, 10)), 4), (0, 4));
+        assert_eq!(clip(Some((2, 10)), 4), (2, 2));
+        assert_eq!(clip(Some((9, 10)), 4), (4, 0));
+        assert_eq!(clip(None, 4), (0, 4));
+        assert_eq!(clip(Some((u64::MAX, u64::MAX)), 4), (4, 0));
+    }
+
+    #[test]
+    fn rfc3501_6_4_5_header_fields_keep_their_folding() {
+        let header = b"A: 1\r\nB: 2\r\n 3\r\na: 4\r\n\r\n";
+        assert_eq!(fields(header, &["a".into()], false), b"A: 1\r\na: 4\r\n\r\n");
+        assert_eq!(fields(header, &["A".into()], true), b"B: 2\r\n 3\r\n\r\n");
+    }
+}

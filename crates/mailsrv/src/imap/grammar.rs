@@ -1,0 +1,551 @@
+//! From bytes to a [`Command`] (RFC 3501 and the extensions that are offered).
+
+use super::command::{
+    Command, Item, List, SearchResult, Section, Set, SortBy, SortKey, StatusItem, Store, Tagged, What,
+};
+use super::cursor::{Bad, Cursor, Parsed};
+use super::grammar_search::search_keys;
+use crate::store::FlagChange;
+
+/// The most part numbers in a section.
+const MAX_PATH: usize = 32;
+
+/// Reads a command; `Err` holds the tag as far as there is one.
+pub fn parse(bytes: &[u8]) -> Result<Tagged, (Option<String>, Bad)> {
+    let mut cursor = Cursor::new(bytes);
+    let tag = cursor.while_(|byte| super::cursor::is_atom(byte) && byte != b'+' || byte == b']');
+    let tag = String::from_utf8_lossy(tag).into_owned();
+    if tag.is_empty() {
+        return Err((None, Bad("a command begins with a tag")));
+    }
+    let read = |cursor: &mut Cursor<'_>| {
+        cursor.space()?;
+        let command = command(cursor)?;
+        cursor.end()?;
+        Ok(command)
+    };
+    match read(&mut cursor) {
+        Ok(command) => Ok(Tagged { tag, command }),
+        Err(bad) => Err((Some(tag), bad)),
+    }
+}
+
+fn command(c: &mut Cursor<'_>) -> Parsed<Command> {
+    let verb = c.word()?;
+    Ok(match verb.as_str() {
+        "CAPABILITY" => Command::Capability,
+        "NOOP" => Command::Noop,
+        "LOGOUT" => Command::Logout,
+        "STARTTLS" => Command::StartTls,
+        "NAMESPACE" => Command::Namespace,
+        "IDLE" => Command::Idle,
+        "CHECK" => Command::Check,
+        "CLOSE" => Command::Close,
+        "UNSELECT" => Command::Unselect,
+        "EXPUNGE" => Command::Expunge(None),
+        _ => {
+            c.space()?;
+            return with_arguments(&verb, c);
+        }
+    })
+}
+
+fn with_arguments(verb: &str, c: &mut Cursor<'_>) -> Parsed<Command> {
+    Ok(match verb {
+        "ID" => {
+            if !c.take_word("NIL") {
+                let _ = c.list(|c| if c.take_word("NIL") { Ok(Vec::new()) } else { c.string() })?;
+            }
+            Command::Id
+        }
+        "AUTHENTICATE" => {
+            let mechanism = c.word()?;
+            let initial = if c.take(b' ') {
+                let text = c.while_(|byte| byte.is_ascii_graphic());
+                Some(String::from_utf8_lossy(text).into_owned())
+            } else {
+                None
+            };
+            Command::Authenticate { mechanism, initial }
+        }
+        "LOGIN" => {
+            let user = c.text()?;
+            c.space()?;
+            Command::Login { user, password: c.text()? }
+        }
+        "ENABLE" => {
+            let mut names = vec![c.word()?];
+            while c.take(b' ') {
+                names.push(c.word()?);
+            }
+            Command::Enable(names)
+        }
+        "SELECT" | "EXAMINE" => {
+            let mailbox = c.mailbox()?;
+            let mut condstore = false;
+            if c.take(b' ') {
+                for name in c.list(|c| c.word())? {
+                    match name.as_str() {
+                        "CONDSTORE" => condstore = true,
+                        _ => return Err(Bad("SELECT has no such parameter here")),
+                    }
+                }
+            }
+            Command::Select { mailbox, examine: verb == "EXAMINE", condstore }
+        }
+        "CREATE" => {
+            let mailbox = c.mailbox()?;
+            let mut special = None;
+            if c.take(b' ') {
+                c.must(b'(', "( is missing")?;
+                if !c.take_word("USE") {
+                    return Err(Bad("CREATE has no such parameter here"));
+                }
+                c.space()?;
+                special = c.list(|c| c.flag())?.into_iter().next();
+                c.must(b')', ") is missing")?;
+            }
+            Command::Create { mailbox, special }
+        }
+        "DELETE" => Command::Delete(c.mailbox()?),
+        "RENAME" => {
+            let from = c.mailbox()?;
+            c.space()?;
+            Command::Rename { from, to: c.mailbox()? }
+        }
+        "SUBSCRIBE" | "UNSUBSCRIBE" => {
+            Command::Subscribe { mailbox: c.mailbox()?, on: verb == "SUBSCRIBE" }
+        }
+        "LIST" => Command::List(list(c)?),
+        "LSUB" => {
+            let reference = c.mailbox_or_empty()?;
+            c.space()?;
+            let patterns = vec![c.pattern()?];
+            Command::List(List { lsub: true, reference, patterns, ..List::default() })
+        }
+        "STATUS" => {
+            let mailbox = c.mailbox()?;
+            c.space()?;
+            Command::Status { mailbox, items: status_items(c)? }
+        }
+        "APPEND" => append(c)?,
+        "GETQUOTA" => Command::GetQuota(c.text()?),
+        "GETQUOTAROOT" => Command::GetQuotaRoot(c.mailbox()?),
+        "SETQUOTA" => {
+            c.text()?;
+            c.space()?;
+            c.list(|c| {
+                c.atom()?;
+                c.space()?;
+                c.number()
+            })?;
+            Command::SetQuota
+        }
+        "UID" => {
+            let verb = c.word()?;
+            c.space()?;
+            match verb.as_str() {
+                "EXPUNGE" => Command::Expunge(Some(c.set()?)),
+                _ => on_messages(&verb, true, c)?,
+            }
+        }
+        _ => on_messages(verb, false, c)?,
+    })
+}
+
+/// The commands that exist with and without UID.
+fn on_messages(verb: &str, uid: bool, c: &mut Cursor<'_>) -> Parsed<Command> {
+    Ok(match verb {
+        "FETCH" => {
+            let set = c.set()?;
+            c.space()?;
+            let items = fetch_items(c)?;
+            let mut changed_since = None;
+            if c.take(b' ') {
+                c.must(b'(', "( is missing")?;
+                if !c.take_word("CHANGEDSINCE") {
+                    return Err(Bad("FETCH has no such modifier here"));
+                }
+                c.space()?;
+                changed_since = Some(c.number()?);
+                c.must(b')', ") is missing")?;
+            }
+            Command::Fetch { uid, set, items, changed_since }
+        }
+        "STORE" => Command::Store(store(uid, c)?),
+        "COPY" | "MOVE" => {
+            let set = c.set()?;
+            c.space()?;
+            Command::Copy { uid, set, to: c.mailbox()?, and_remove: verb == "MOVE" }
+        }
+        "SEARCH" => {
+            let mut results = None;
+            if c.take_word("RETURN") {
+                c.space()?;
+                let mut wanted = c.list(|c| match c.word()?.as_str() {
+                    "MIN" => Ok(SearchResult::Min),
+                    "MAX" => Ok(SearchResult::Max),
+                    "ALL" => Ok(SearchResult::All),
+                    "COUNT" => Ok(SearchResult::Count),
+                    _ => Err(Bad("SEARCH has no such result option here")),
+                })?;
+                if wanted.is_empty() {
+                    wanted.push(SearchResult::All);
+                }
+                results = Some(wanted);
+                c.space()?;
+            }
+            let mut charset = None;
+            if c.take_word("CHARSET") {
+                c.space()?;
+                charset = Some(c.text()?);
+                c.space()?;
+            }
+            Command::Search { uid, results, charset, key: search_keys(c)? }
+        }
+        "SORT" => {
+            let by = sort_keys(c)?;
+            c.space()?;
+            let charset = c.text()?;
+            c.space()?;
+            Command::Sort { uid, by, charset, key: search_keys(c)? }
+        }
+        "THREAD" => {
+            let algorithm = c.word()?;
+            c.space()?;
+            let charset = c.text()?;
+            c.space()?;
+            Command::Thread { uid, algorithm, charset, key: search_keys(c)? }
+        }
+        _ => return Err(Bad("there is no such command")),
+    })
+}
+
+fn list(c: &mut Cursor<'_>) -> Parsed<List> {
+    let mut list = List::default();
+    if c.peek() == Some(b'(') {
+        list.extended = true;
+        for option in c.list(|c| c.word())? {
+            match option.as_str() {
+                "SUBSCRIBED" => list.select_subscribed = true,
+                "REMOTE" => {}
+                "RECURSIVEMATCH" => list.recursive_match = true,
+                "SPECIAL-USE" => list.select_special = true,
+                _ => return Err(Bad("LIST has no such selection option here")),
+            }
+        }
+        if list.recursive_match && !list.select_subscribed {
+            return Err(Bad("RECURSIVEMATCH needs another selection option"));
+        }
+        c.space()?;
+    }
+    list.reference = c.mailbox_or_empty()?;
+    c.space()?;
+    if c.peek() == Some(b'(') {
+        list.extended = true;
+        list.patterns = c.list(|c| c.pattern())?;
+    } else {
+        list.patterns = vec![c.pattern()?];
+    }
+    if c.take(b' ') {
+        list.extended = true;
+        if !c.take_word("RETURN") {
+            return Err(Bad("LIST has nothing but RETURN here"));
+        }
+        c.space()?;
+        let mut status = None;
+        let options = c.list(|c| {
+            let word = c.word()?;
+            if word == "STATUS" {
+                c.space()?;
+                status = Some(status_items(c)?);
+            }
+            Ok(word)
+        })?;
+        list.return_status = status;
+        for option in options {
+            match option.as_str() {
+                "SUBSCRIBED" => list.return_subscribed = true,
+                "CHILDREN" => list.return_children = true,
+                "SPECIAL-USE" => list.return_special = true,
+                "STATUS" => {}
+                _ => return Err(Bad("LIST has no such return option here")),
+            }
+        }
+    }
+    Ok(list)
+}
+
+fn status_items(c: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
+    let items = c.list(|c| match c.word()?.as_str() {
+        "MESSAGES" => Ok(StatusItem::Messages),
+        "RECENT" => Ok(StatusItem::Recent),
+        "UIDNEXT" => Ok(StatusItem::UidNext),
+        "UIDVALIDITY" => Ok(StatusItem::UidValidity),
+        "UNSEEN" => Ok(StatusItem::Unseen),
+        "HIGHESTMODSEQ" => Ok(StatusItem::HighestModSeq),
+        "SIZE" => Ok(StatusItem::Size),
+        _ => Err(Bad("STATUS has no such item here")),
+    })?;
+    if items.is_empty() { Err(Bad("STATUS needs an item")) } else { Ok(items) }
+}
+
+fn append(c: &mut Cursor<'_>) -> Parsed<Command> {
+    let mailbox = c.mailbox()?;
+    c.space()?;
+    let mut flags = Vec::new();
+    if c.peek() == Some(b'(') {
+        flags = c.list(|c| c.flag())?;
+        c.space()?;
+    }
+    let mut date = None;
+    if c.peek() == Some(b'"') {
+        let text = c.string()?;
+        let text = std::str::from_utf8(&text).map_err(|_| Bad("the date is not ASCII"))?;
+        date = Some(super::date::parse_internal(text).ok_or(Bad("the date is not a date-time"))?);
+        c.space()?;
+    }
+    Ok(Command::Append { mailbox, flags, date, message: c.literal()? })
+}
+
+fn store(uid: bool, c: &mut Cursor<'_>) -> Parsed<Store> {
+    let set = c.set()?;
+    c.space()?;
+    let mut unchanged_since = None;
+    if c.take(b'(') {
+        if !c.take_word("UNCHANGEDSINCE") {
+            return Err(Bad("STORE has no such modifier here"));
+        }
+        c.space()?;
+        unchanged_since = Some(c.number()?);
+        c.must(b')', ") is missing")?;
+        c.space()?;
+    }
+    let change = if c.take(b'+') {
+        FlagChange::Add
+    } else if c.take(b'-') {
+        FlagChange::Remove
+    } else {
+        FlagChange::Replace
+    };
+    let silent = match c.word()?.as_str() {
+        "FLAGS" => false,
+        "FLAGS.SILENT" => true,
+        _ => return Err(Bad("STORE changes FLAGS or FLAGS.SILENT")),
+    };
+    c.space()?;
+    let flags = if c.peek() == Some(b'(') {
+        c.list(|c| c.flag())?
+    } else {
+        let mut flags = vec![c.flag()?];
+        while c.take(b' ') {
+            flags.push(c.flag()?);
+        }
+        flags
+    };
+    Ok(Store { uid, set, unchanged_since, change, silent, flags })
+}
+
+fn sort_keys(c: &mut Cursor<'_>) -> Parsed<Vec<SortKey>> {
+    let keys = c.list(|c| {
+        let mut word = c.word()?;
+        let reverse = word == "REVERSE";
+        if reverse {
+            c.space()?;
+            word = c.word()?;
+        }
+        let by = match word.as_str() {
+            "ARRIVAL" => SortBy::Arrival,
+            "CC" => SortBy::Cc,
+            "DATE" => SortBy::Date,
+            "FROM" => SortBy::From,
+            "SIZE" => SortBy::Size,
+            "SUBJECT" => SortBy::Subject,
+            "TO" => SortBy::To,
+            _ => return Err(Bad("SORT has no such key here")),
+        };
+        Ok(SortKey { reverse, by })
+    })?;
+    if keys.is_empty() { Err(Bad("SORT needs a key")) } else { Ok(keys) }
+}
+
+fn fetch_items(c: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
+    if c.peek() == Some(b'(') {
+        let items = c.list(fetch_item)?;
+        return if items.is_empty() { Err(Bad("FETCH needs an item")) } else { Ok(items) };
+    }
+    if c.take_word("ALL") {
+        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope]);
+    }
+    if c.take_word("FAST") {
+        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size]);
+    }
+    if c.take_word("FULL") {
+        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope, Item::Body]);
+    }
+    Ok(vec![fetch_item(c)?])
+}
+
+fn fetch_item(c: &mut Cursor<'_>) -> Parsed<Item> {
+    let word = c.while_(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
+    let word = String::from_utf8_lossy(word).to_ascii_uppercase();
+    let whole = |label: &str, peek: bool, what: What| {
+        Item::Section(Section { label: label.into(), peek, path: Vec::new(), what, partial: None })
+    };
+    Ok(match word.as_str() {
+        "UID" => Item::Uid,
+        "FLAGS" => Item::Flags,
+        "INTERNALDATE" => Item::InternalDate,
+        "RFC822.SIZE" => Item::Size,
+        "ENVELOPE" => Item::Envelope,
+        "BODYSTRUCTURE" => Item::BodyStructure,
+        "MODSEQ" => Item::ModSeq,
+        "RFC822" => whole("RFC822", false, What::Whole),
+        "RFC822.HEADER" => whole("RFC822.HEADER", true, What::Header),
+        "RFC822.TEXT" => whole("RFC822.TEXT", false, What::Text),
+        "BODY" if c.peek() != Some(b'[') => Item::Body,
+        "BODY" => section(false, c)?,
+        "BODY.PEEK" => section(true, c)?,
+        _ => return Err(Bad("FETCH has no such item here")),
+    })
+}
+
+fn section(peek: bool, c: &mut Cursor<'_>) -> Parsed<Item> {
+    c.must(b'[', "[ is missing")?;
+    let mut path = Vec::new();
+    let mut what = What::Whole;
+    while c.peek().is_some_and(|byte| byte.is_ascii_digit()) {
+        if path.len() >= MAX_PATH {
+            return Err(Bad("a section has too many part numbers"));
+        }
+        path.push(c.nonzero()?);
+        if !c.take(b'.') {
+            break;
+        }
+        if !c.peek().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
+            return Err(Bad("a section ends with a dot"));
+        }
+    }
+    let word = c.while_(|byte| byte.is_ascii_alphabetic() || byte == b'.');
+    match String::from_utf8_lossy(word).to_ascii_uppercase().as_str() {
+        "" => {}
+        "HEADER" => what = What::Header,
+        "TEXT" => what = What::Text,
+        "MIME" if !path.is_empty() => what = What::Mime,
+        fields @ ("HEADER.FIELDS" | "HEADER.FIELDS.NOT") => {
+            c.space()?;
+            let names = c.list(|c| c.text())?;
+            if names.is_empty() {
+                return Err(Bad("HEADER.FIELDS needs a name"));
+            }
+            what = What::Fields { names, not: fields.ends_with("NOT") };
+        }
+        _ => return Err(Bad("a section has no such part")),
+    }
+    c.must(b']', "] is missing")?;
+    let mut partial = None;
+    if c.take(b'<') {
+        let first = c.number()?;
+        c.must(b'.', "a partial fetch is <first.length>")?;
+        let length = u64::from(c.nonzero()?);
+        c.must(b'>', "> is missing")?;
+        partial = Some((first, length));
+    }
+    let label = label(&path, &what, partial.map(|(first, _)| first));
+    Ok(Item::Section(Section { label, peek, path, what, partial }))
+}
+
+fn label(path: &[u32], what: &What, first: Option<u64>) -> String {
+    let mut words: Vec<String> = path.iter().map(u32::to_string).collect();
+    match what {
+        What::Whole => {}
+        What::Header => words.push("HEADER".into()),
+        What::Text => words.push("TEXT".into()),
+        What::Mime => words.push("MIME".into()),
+        What::Fields { names, not } => {
+            let names: Vec<String> = names.iter().map(|name| astring(name)).collect();
+            let not = if *not { ".NOT" } else { "" };
+            words.push(format!("HEADER.FIELDS{not} ({})", names.join(" ")));
+        }
+    }
+    let first = first.map(|first| format!("<{first}>")).unwrap_or_default();
+    format!("BODY[{}]{first}", words.join("."))
+}
+
+/// A name as an atom, or quoted where it cannot be one.
+pub(super) fn astring(name: &str) -> String {
+    if !name.is_empty() && name.bytes().all(super::cursor::is_atom) {
+        return name.to_owned();
+    }
+    let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+    format!("\"{}\"", plain.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+impl Cursor<'_> {
+    /// A reference of LIST: a mailbox name that may be empty.
+    fn mailbox_or_empty(&mut self) -> Parsed<String> {
+        match self.peek() {
+            Some(b' ') | None => Err(Bad("a reference is missing")),
+            _ => self.mailbox(),
+        }
+    }
+}
+
+/// A set of one number, for tests and internal use.
+impl From<u32> for Set {
+    fn from(number: u32) -> Self {
+        Self(vec![(Some(number), Some(number))])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::imap::command::Key;
+
+    fn ok(text: &str) -> Command {
+        parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error:?}")).command
+    }
+
+    fn bad(text: &str) {
+        assert!(parse(text.as_bytes()).is_err(), "{text}");
+    }
+
+    #[test]
+    fn rfc3501_6_commands_are_read() {
+        assert_eq!(
+            ok("a1 LOGIN \"mrc\" {6}\r\nsecret"),
+            Command::Login { user: "mrc".into(), password: "secret".into() }
+        );
+        assert_eq!(ok("a1 login mrc {2+}\r\nab"), Command::Login { user: "mrc".into(), password: "ab".into() });
+        let Command::Fetch { items, .. } =
+            ok("a UID FETCH 1:*,3 (FLAGS BODY.PEEK[1.2.HEADER.FIELDS (From \"To\")]<0.10> RFC822.TEXT)")
+        else {
+            panic!()
+        };
+        let Item::Section(section) = &items[1] else { panic!() };
+        assert_eq!(section.label, "BODY[1.2.HEADER.FIELDS (From To)]<0>");
+        assert_eq!(section.path, [1, 2]);
+        assert_eq!(section.partial, Some((0, 10)));
+        assert!(matches!(ok("a STORE 1 -FLAGS.SILENT \\Seen $x"), Command::Store(store) if store.flags.len() == 2 && store.silent));
+        assert!(matches!(ok("a LIST (SUBSCRIBED) \"\" (INBOX% \"*\") RETURN (CHILDREN STATUS (MESSAGES SIZE))"),
+            Command::List(list) if list.patterns.len() == 2 && list.return_status.is_some()));
+        assert!(matches!(ok("a CREATE x (USE (\\Sent))"), Command::Create { special: Some(_), .. }));
+        assert!(matches!(ok("a APPEND INBOX (\\Seen) \" 1-Feb-2020 10:00:00 +0100\" {2}\r\nhi"),
+            Command::Append { date: Some(1_580_547_600), .. }));
+        assert!(matches!(ok("a SEARCH RETURN (MIN COUNT) CHARSET UTF-8 OR (1:3 NOT SEEN) FROM x"),
+            Command::Search { key: Key::Or(..), .. }));
+        assert!(matches!(ok("a SORT (REVERSE DATE SUBJECT) UTF-8 ALL"), Command::Sort { .. }));
+    }
+
+    #[test]
+    fn rfc3501_6_5_what_is_not_a_command_is_bad() {
+        for text in [
+            "", " ", "a", "a ", "a NOOP ", "a NOOP x", "a FETCH 0 FLAGS", "a FETCH 1 ()", "a FETCH 1 BODY[", "a FETCH 4294967296 UID",
+            "a FETCH 1 BODY[1.]", "a FETCH 1 BODY[]<1>", "a LOGIN x", "a LOGIN \"x y", "a LOGIN {99}\r\nx y", "a STORE 1 FLAGS",
+            "a SEARCH", "a SEARCH BOGUS", "a LIST \"\"", "+ NOOP", "a SELECT \"ä\"", "a CREATE x (USE", "a UID NOOP 1",
+        ] {
+            bad(text);
+        }
+    }
+}

@@ -1,0 +1,453 @@
+//! A session: what the client asked becomes what the server says. No sockets in here: the
+//! caller hands in whole commands and takes [`Output`].
+
+use std::sync::Arc;
+
+use crate::config::Stage;
+use crate::sasl::{Exchange, Mechanism, Step};
+use crate::server::Server;
+use crate::store;
+
+use super::command::{Command, Tagged};
+use super::cursor::Bad;
+use super::fetch::Fetching;
+use super::framing::{Limits, MAX_LITERAL};
+use super::grammar;
+use super::output::Output;
+use super::view::View;
+
+/// Errors after which the connection is closed before a login.
+const MAX_BAD: u32 = 20;
+
+/// What every client is offered, whatever the state. Each has a test in `tests/imap_*.rs`.
+const CAPABILITIES: &str = "IMAP4rev1 SASL-IR LITERAL+ ID ENABLE IDLE NAMESPACE CHILDREN UIDPLUS \
+MOVE UNSELECT SPECIAL-USE CREATE-SPECIAL-USE CONDSTORE QUOTA QUOTA=RES-STORAGE WITHIN STATUS=SIZE ESEARCH \
+LIST-EXTENDED LIST-STATUS SORT THREAD=REFERENCES";
+
+/// What the connection does after a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum After {
+    /// The next command.
+    Go,
+    /// The TLS handshake.
+    StartTls,
+    /// Close.
+    Close,
+}
+
+/// A session.
+pub struct Session {
+    pub(super) server: Arc<Server>,
+    tls: bool,
+    pub(super) account: Option<String>,
+    pub(super) view: Option<View>,
+    /// Whether the client knows of modification sequences.
+    pub(super) condstore: bool,
+    sasl: Option<(String, Exchange)>,
+    idle: Option<String>,
+    fetching: Option<Fetching>,
+    after: After,
+    bad: u32,
+}
+
+/// A tagged answer: `Ok` text, or `No`.
+pub(super) type Answer = Result<String, No>;
+
+/// A refusal: a NO with its response code and text, or a BAD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum No {
+    /// Refused.
+    No(String),
+    /// Not a command here.
+    Bad(String),
+}
+
+impl From<store::Error> for No {
+    fn from(error: store::Error) -> Self {
+        let code = match &error {
+            store::Error::NoMailbox(_) => "[NONEXISTENT] ",
+            store::Error::Exists(_) => "[ALREADYEXISTS] ",
+            store::Error::OverQuota { .. } => "[OVERQUOTA] ",
+            store::Error::TooMany(_) => "[LIMIT] ",
+            store::Error::Inbox | store::Error::BadName(_) => "[CANNOT] ",
+            _ => "[SERVERBUG] ",
+        };
+        Self::No(format!("{code}{error}"))
+    }
+}
+
+impl Session {
+    /// A session that has not begun.
+    pub fn new(server: Arc<Server>, tls: bool) -> Self {
+        Self {
+            server,
+            tls,
+            account: None,
+            view: None,
+            condstore: false,
+            sasl: None,
+            idle: None,
+            fetching: None,
+            after: After::Go,
+            bad: 0,
+        }
+    }
+
+    /// The greeting.
+    pub fn greet(&self, out: &mut Output) {
+        let hostname = &self.server.config.hostname;
+        out.line(format!("* OK [CAPABILITY {}] {hostname} IMAP4rev1 ready", self.capabilities()));
+    }
+
+    /// What the connection does next.
+    pub fn after(&self) -> After {
+        self.after
+    }
+
+    /// Whether somebody has logged in.
+    pub fn account(&self) -> Option<&str> {
+        self.account.as_deref()
+    }
+
+    /// The open mailbox.
+    pub fn mailbox(&self) -> Option<&str> {
+        self.view.as_ref().map(|view| view.mailbox.as_str())
+    }
+
+    /// Whether the next line is bare: a response of SASL, or DONE.
+    pub fn wants_line(&self) -> bool {
+        self.sasl.is_some() || self.idle.is_some()
+    }
+
+    /// Whether the next line is a secret.
+    pub fn in_sasl(&self) -> bool {
+        self.sasl.is_some()
+    }
+
+    /// Whether the client waits for news.
+    pub fn is_idle(&self) -> bool {
+        self.idle.is_some()
+    }
+
+    /// What the client may send now.
+    pub fn limits(&self) -> Limits {
+        if self.account.is_none() {
+            return Limits { message: 4 << 10, literal: 4 << 10 };
+        }
+        Limits { message: self.server.directory.limits().message, literal: MAX_LITERAL }
+    }
+
+    fn plain_allowed(&self) -> bool {
+        self.tls || self.server.directory.policy().plain_passwords
+    }
+
+    fn capabilities(&self) -> String {
+        let mut all = CAPABILITIES.to_owned();
+        all.push_str(&format!(" APPENDLIMIT={}", self.server.directory.limits().message));
+        if self.account.is_some() {
+            return all;
+        }
+        if !self.tls {
+            all.push_str(" STARTTLS");
+        }
+        if !self.plain_allowed() {
+            all.push_str(" LOGINDISABLED");
+        }
+        let cram = self.server.directory.policy().cram_md5;
+        for mechanism in Mechanism::offered(self.plain_allowed(), cram) {
+            all.push_str(" AUTH=");
+            all.push_str(mechanism.name());
+        }
+        all
+    }
+
+    /// A command that was refused while it was read.
+    pub fn refused(&mut self, tag: &str, why: &str, out: &mut Output) {
+        let code = if why.contains("too large") { "[TOOBIG] " } else { "" };
+        if tag == "*" || code.is_empty() {
+            out.line(format!("{tag} BAD {why}"));
+        } else {
+            out.line(format!("{tag} NO {code}{why}"));
+        }
+        self.count_bad(out);
+    }
+
+    /// Takes a whole command.
+    pub async fn command(&mut self, bytes: &[u8], out: &mut Output) {
+        match grammar::parse(bytes) {
+            Ok(Tagged { tag, command }) => self.run(tag, command, out).await,
+            Err((tag, Bad(why))) => {
+                out.line(format!("{} BAD {why}", tag.as_deref().unwrap_or("*")));
+                self.count_bad(out);
+            }
+        }
+    }
+
+    fn count_bad(&mut self, out: &mut Output) {
+        self.bad += 1;
+        if self.account.is_none() && self.bad >= MAX_BAD {
+            self.bye("too many errors", out);
+        }
+    }
+
+    /// Ends the session from the server's side.
+    pub fn bye(&mut self, why: &str, out: &mut Output) {
+        out.line(format!("* BYE {why}"));
+        self.after = After::Close;
+    }
+
+    async fn run(&mut self, tag: String, command: Command, out: &mut Output) {
+        // During these, numbers may not change (RFC 3501, 7.4.1).
+        let may_expunge = !matches!(
+            command,
+            Command::Fetch { uid: false, .. }
+                | Command::Search { uid: false, .. }
+                | Command::Sort { uid: false, .. }
+                | Command::Thread { uid: false, .. }
+        ) && !matches!(&command, Command::Store(store) if !store.uid);
+        let answer = match command {
+            Command::StartTls => {
+                if self.tls {
+                    Err(No::Bad("TLS is on already".into()))
+                } else {
+                    self.after = After::StartTls;
+                    Ok("begin TLS now".into())
+                }
+            }
+            Command::Authenticate { mechanism, initial } => {
+                match self.authenticate(&tag, &mechanism, initial.as_deref(), out).await {
+                    Some(answer) => answer,
+                    None => return,
+                }
+            }
+            Command::Idle => {
+                if self.account.is_none() {
+                    Err(No::Bad("log in first".into()))
+                } else {
+                    out.line("+ idling");
+                    self.idle = Some(tag);
+                    self.news(true, out).await;
+                    return;
+                }
+            }
+            Command::Fetch { uid, set, items, changed_since } => {
+                match self.fetch(&tag, uid, &set, items, changed_since).await {
+                    Ok(fetching) => {
+                        self.fetching = Some(fetching);
+                        self.go_on(out).await;
+                        return;
+                    }
+                    Err(no) => Err(no),
+                }
+            }
+            command => self.answer(&tag, command, out).await,
+        };
+        if self.after == After::Go && self.view.is_some() {
+            self.news(may_expunge, out).await;
+        }
+        self.finish(&tag, answer, out);
+    }
+
+    fn finish(&mut self, tag: &str, answer: Answer, out: &mut Output) {
+        match answer {
+            Ok(text) => out.line(format!("{tag} OK {text}")),
+            Err(No::No(text)) => out.line(format!("{tag} NO {text}")),
+            Err(No::Bad(text)) => {
+                out.line(format!("{tag} BAD {text}"));
+                self.count_bad(out);
+            }
+        }
+    }
+
+    /// Whether a FETCH is under way that [`Session::go_on`] continues.
+    pub fn busy(&self) -> bool {
+        self.fetching.is_some()
+    }
+
+    /// Continues a FETCH; to be called when its output so far has been sent.
+    pub async fn go_on(&mut self, out: &mut Output) {
+        let Some(mut fetching) = self.fetching.take() else { return };
+        if self.fetch_some(&mut fetching, out) {
+            self.fetching = Some(fetching);
+            return;
+        }
+        self.news(fetching.uid, out).await;
+        let answer = if fetching.missing {
+            Err(No::No("[EXPUNGEISSUED] some of the messages are gone".into()))
+        } else {
+            Ok("FETCH done".into())
+        };
+        self.finish(&fetching.tag, answer, out);
+    }
+
+    /// Takes a bare line: a response of SASL, or what ends IDLE.
+    pub async fn line(&mut self, line: &[u8], out: &mut Output) {
+        if let Some(tag) = self.idle.take() {
+            if line.eq_ignore_ascii_case(b"DONE") {
+                self.news(true, out).await;
+                out.line(format!("{tag} OK IDLE done"));
+            } else {
+                out.line(format!("{tag} BAD IDLE is ended by DONE"));
+            }
+            return;
+        }
+        let Some((tag, mut exchange)) = self.sasl.take() else { return };
+        if line == b"*" {
+            out.line(format!("{tag} BAD the exchange was cancelled"));
+            return;
+        }
+        let text = String::from_utf8_lossy(line).into_owned();
+        let step = exchange.respond(&text, &self.server.directory, rand::random());
+        if let Some(answer) = self.sasl_step(&tag, exchange, step, out).await {
+            self.finish(&tag, answer, out);
+        }
+    }
+
+    async fn authenticate(
+        &mut self,
+        tag: &str,
+        name: &str,
+        initial: Option<&str>,
+        out: &mut Output,
+    ) -> Option<Answer> {
+        if self.account.is_some() {
+            return Some(Err(No::Bad("somebody is logged in already".into())));
+        }
+        let cram = self.server.directory.policy().cram_md5;
+        let offered = Mechanism::offered(self.plain_allowed(), cram);
+        let Some(mechanism) = Mechanism::by_name(name).filter(|one| offered.contains(one)) else {
+            let plain = Mechanism::by_name(name).is_some_and(Mechanism::is_plain);
+            let text = if plain && !self.tls {
+                "[PRIVACYREQUIRED] say STARTTLS first"
+            } else {
+                "[CANNOT] this mechanism is not offered"
+            };
+            return Some(Err(No::No(text.into())));
+        };
+        let hostname = self.server.config.hostname.clone();
+        let directory = &self.server.directory;
+        let (exchange, step) = Exchange::start(mechanism, initial, directory, &hostname, rand::random());
+        self.sasl_step(tag, exchange, step, out).await
+    }
+
+    async fn sasl_step(
+        &mut self,
+        tag: &str,
+        exchange: Exchange,
+        step: Step,
+        out: &mut Output,
+    ) -> Option<Answer> {
+        match step {
+            Step::Challenge(text) => {
+                out.line(format!("+ {text}"));
+                self.sasl = Some((tag.to_owned(), exchange));
+                None
+            }
+            Step::Verify { user, password } => Some(self.login(&user, password, out).await),
+            Step::Done(account) => Some(self.enter(account)),
+            Step::Failed => Some(Err(refused_login())),
+            Step::Malformed(why) => Some(Err(No::Bad(why.into()))),
+        }
+    }
+
+    pub(super) async fn login(&mut self, user: &str, password: String, out: &mut Output) -> Answer {
+        if self.account.is_some() {
+            return Err(No::Bad("somebody is logged in already".into()));
+        }
+        if !self.plain_allowed() {
+            return Err(No::No("[PRIVACYREQUIRED] say STARTTLS first".into()));
+        }
+        let server = self.server.clone();
+        if let Some(strike) = server.faults.strike(&server.directory, Stage::Auth, Some(user)) {
+            tokio::time::sleep(strike.delay).await;
+            if strike.drop {
+                self.after = After::Close;
+                return Err(No::No("dropped by a fault".into()));
+            }
+            if let Some(reply) = strike.reply {
+                return Err(No::No(reply));
+            }
+        }
+        match server.authenticate(user, password).await {
+            Some(account) => self.enter(account),
+            None => {
+                self.count_bad(out);
+                Err(refused_login())
+            }
+        }
+    }
+
+    fn enter(&mut self, account: String) -> Answer {
+        self.account = Some(account);
+        self.bad = 0;
+        Ok(format!("[CAPABILITY {}] logged in", self.capabilities()))
+    }
+
+    async fn answer(&mut self, tag: &str, command: Command, out: &mut Output) -> Answer {
+        match command {
+            Command::Capability => {
+                out.line(format!("* CAPABILITY {}", self.capabilities()));
+                return Ok("CAPABILITY done".into());
+            }
+            Command::Noop => return Ok("NOOP done".into()),
+            Command::Logout => {
+                self.view = None;
+                out.line("* BYE until next time");
+                self.after = After::Close;
+                return Ok("LOGOUT done".into());
+            }
+            Command::Id => {
+                out.line("* ID (\"name\" \"labctl mailsrv\")");
+                return Ok("ID done".into());
+            }
+            Command::Login { user, password } => return self.login(&user, password, out).await,
+            _ => {}
+        }
+        let Some(account) = self.account.clone() else {
+            return Err(No::Bad("log in first".into()));
+        };
+        match command {
+            Command::Enable(names) => {
+                let known = names.iter().any(|name| name == "CONDSTORE");
+                if known {
+                    self.condstore = true;
+                }
+                out.line(if known { "* ENABLED CONDSTORE" } else { "* ENABLED" });
+                Ok("ENABLE done".into())
+            }
+            Command::Namespace => {
+                out.line("* NAMESPACE ((\"\" \"/\")) NIL NIL");
+                Ok("NAMESPACE done".into())
+            }
+            Command::Select { mailbox, examine, condstore } => {
+                self.select(&account, mailbox, examine, condstore, out).await
+            }
+            Command::Create { mailbox, special } => self.create(&account, &mailbox, special).await,
+            Command::Delete(mailbox) => self.delete(&account, mailbox).await,
+            Command::Rename { from, to } => self.rename(&account, from, &to).await,
+            Command::Subscribe { mailbox, on } => {
+                let change = store::Change::Subscribe { account, mailbox, on };
+                self.server.store.commit(vec![change]).await?;
+                Ok(if on { "SUBSCRIBE done" } else { "UNSUBSCRIBE done" }.into())
+            }
+            Command::List(list) => self.list(&account, &list, out),
+            Command::Status { mailbox, items } => self.status(&account, &mailbox, &items, out),
+            Command::Append { mailbox, flags, date, message } => {
+                self.append(&account, mailbox, &flags, date, message).await
+            }
+            Command::GetQuota(root) => self.quota(&account, &root, out),
+            Command::GetQuotaRoot(mailbox) => self.quota_root(&account, &mailbox, out),
+            Command::SetQuota => Err(No::No("[NOPERM] quotas are set by the administrator".into())),
+            command => {
+                if self.view.is_none() {
+                    return Err(No::Bad("open a mailbox by SELECT first".into()));
+                }
+                self.in_mailbox(&account, tag, command, out).await
+            }
+        }
+    }
+}
+
+fn refused_login() -> No {
+    No::No("[AUTHENTICATIONFAILED] no such user, or the password is wrong".into())
+}

@@ -1,0 +1,54 @@
+//! RIP version 2 (RFC 2453).
+
+use std::net::Ipv4Addr;
+
+use super::reader::{Reader, Short};
+use super::{Dissection, Layer};
+
+/// Entries of one packet.
+const MAX_ENTRIES: usize = 25;
+
+/// Reads a message into the dissection.
+pub fn read(bytes: &[u8], found: &mut Dissection) {
+    found.protocol = "rip".into();
+    if message(bytes, found).is_err() {
+        found.info = "a malformed RIP message".into();
+    }
+}
+
+fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
+    let mut r = Reader::new(bytes, 0);
+    let command = r.u8()?;
+    let version = r.u8()?;
+    r.u16()?;
+    let mut layer = Layer::new("RIP");
+    layer.add("command", if command == 1 { "1 (request)".into() } else { format!("{command} (response)") });
+    layer.add("version", version);
+    let mut routes = Vec::new();
+    for _ in 0..MAX_ENTRIES {
+        if r.rest().len() < 20 {
+            break;
+        }
+        let family = r.u16()?;
+        let _tag = r.u16()?;
+        let address = Ipv4Addr::from(r.array()?);
+        let mask = u32::from_be_bytes(r.array()?);
+        let next = Ipv4Addr::from(r.array()?);
+        let metric = r.u32()?;
+        if family == 0xffff {
+            layer.add("authentication", "present");
+            continue;
+        }
+        let text = format!("{address}/{} metric {metric}", mask.leading_ones());
+        let via = if next.is_unspecified() { String::new() } else { format!(" via {next}") };
+        layer.add("route", format!("{text}{via}"));
+        routes.push(format!("{address}/{}", mask.leading_ones()));
+    }
+    found.layers.push(layer);
+    found.info = if command == 1 {
+        "tell me your routes".into()
+    } else {
+        format!("I know {} route(s): {}", routes.len(), routes.join(", "))
+    };
+    Ok(())
+}
