@@ -57,7 +57,10 @@ pub fn layout(topology: &Topology) -> Layout {
     for segment in order.iter().copied().filter(|segment| !topology.segments[*segment].cable) {
         let hosts = hosts_of(segment);
         let across = hosts.len().clamp(1, ACROSS);
-        let width = across as f64 * CELL;
+        // The switch's own text stands to its right.
+        let own = &topology.segments[segment];
+        let letters = own.name.chars().count().max(own.subnet.len()) as f64;
+        let width = (across as f64 * CELL).max(2.0 * (48.0 + letters * 8.5));
         segments[segment] = Point { x: x + width / 2.0, y: switch_row };
         for (place, host) in hosts.iter().enumerate() {
             let (row, column) = (place / across, place % across);

@@ -126,9 +126,12 @@ fn links(out: &mut String, topology: &Topology, places: &Layout) {
             if device.kind == DeviceKind::Router || place > 0 {
                 let cable = topology.segments[end.segment].cable;
                 let at = label_place(from, to, cable);
-                let anchor = match (cable, at.x > from.x + 4.0) {
-                    (true, true) => "start",
-                    (true, false) => "end",
+                let anchor = match (cable, at.x - from.x) {
+                    (true, dx) if dx > 0.0 => "start",
+                    (true, _) => "end",
+                    // Beside the line, on the side that it leans to, so that two do not meet.
+                    (false, dx) if dx > 8.0 => "start",
+                    (false, dx) if dx < -8.0 => "end",
                     (false, _) => "middle",
                 };
                 let _ = write!(
@@ -150,7 +153,8 @@ fn label_place(from: Point, to: Point, cable: bool) -> Point {
     }
     let length = dx.hypot(dy).max(1.0);
     let along = (58.0 / length).min(0.45);
-    Point { x: from.x + dx * along, y: from.y + dy * along + 4.0 }
+    let beside = if dx.abs() * along > 8.0 { 4.0 * dx.signum() } else { 0.0 };
+    Point { x: from.x + dx * along + beside, y: from.y + dy * along + 4.0 }
 }
 
 fn escape(text: &str) -> String {
