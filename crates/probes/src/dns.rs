@@ -255,6 +255,42 @@ async fn over_tcp(bytes: &[u8], server: SocketAddr) -> Result<Vec<u8>, Error> {
     Ok(reply)
 }
 
+/// Asks for a whole zone (AXFR, RFC 5936); gives its records, the SOA at both ends, and the bytes
+/// that came.
+///
+/// # Errors
+/// As [`exchange`]; [`Layer::Name`] with the response code where it is refused.
+pub async fn zone(name: &Name, server: SocketAddr, wait: Duration) -> Result<(Vec<dnswire::Record>, usize), Error> {
+    let query = Message { edns: None, ..Message::query(rand::random(), name.clone(), RecordType::AXFR, false) };
+    let failed = |error: std::io::Error| transport(server, &error);
+    let timed = |_| silent(server, "TCP");
+    let mut stream = tokio::time::timeout(wait, TcpStream::connect(server)).await.map_err(timed)?.map_err(failed)?;
+    let bytes = query.write(65_535);
+    let size = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
+    stream.write_all(&[&size[..], &bytes].concat()).await.map_err(failed)?;
+    let (mut records, mut bytes): (Vec<dnswire::Record>, usize) = (Vec::new(), 0);
+    loop {
+        let next = async {
+            let mut reply = vec![0; usize::from(stream.read_u16().await?)];
+            stream.read_exact(&mut reply).await?;
+            Ok(reply)
+        };
+        let reply: Vec<u8> = tokio::time::timeout(wait, next).await.map_err(timed)?.map_err(failed)?;
+        bytes += reply.len();
+        let message = Message::read(&reply).map_err(|error| bad_answer(server, error))?;
+        if message.rcode != 0 || message.answers.is_empty() {
+            let code = message.rcode_word();
+            let text = format!("the DNS server {} does not give the zone {name}: {code}", server.ip());
+            return Err(Error::new(Layer::Name, text).code(code.to_ascii_lowercase()));
+        }
+        records.extend(message.answers);
+        let soa = |record: &&dnswire::Record| record.kind == RecordType::SOA;
+        if records.len() > 1 && records.last().filter(soa).is_some() {
+            return Ok((records, bytes));
+        }
+    }
+}
+
 fn silent(server: SocketAddr, transport: &str) -> Error {
     Error::new(Layer::Name, format!("the DNS server {} does not answer", server.ip()))
         .code("silent")
@@ -309,7 +345,7 @@ fn outcome(exchange: &Exchange, server: SocketAddr) -> Outcome {
 }
 
 /// The names to try for `name`, in order (as resolv.conf(5): a name with a dot first as it stands).
-fn candidates(name: &str, search: &[String]) -> Vec<String> {
+pub fn candidates(name: &str, search: &[String]) -> Vec<String> {
     if name.ends_with('.') {
         return vec![name.into()];
     }
