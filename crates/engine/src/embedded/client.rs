@@ -17,9 +17,32 @@ use crate::{Changes, Error, Event, LogLine, PATIENCE, Progress, Result};
 
 /// Asks one question. `None` when the instance has no supervisor.
 pub(super) async fn ask(folder: &Folder, request: &Request) -> Result<Option<Reply>> {
-    let Some(mut stream) = folder.connect().await else { return Ok(None) };
+    let Some(mut stream) = folder.connect().await? else { return Ok(None) };
     say(&mut stream, request).await?;
     next(&mut stream).await.map(Some)
+}
+
+/// What runs. `None` when the instance has no supervisor, or one that is just ending.
+pub(super) async fn status(folder: &Folder) -> Result<Option<Status>> {
+    let Some(mut stream) = folder.connect().await? else { return Ok(None) };
+    let asked = wire::send(&mut stream, &Request::Status, &[]).await;
+    let answer = match asked {
+        Ok(()) => wire::receive::<Reply>(&mut stream).await,
+        Err(error) => Err(error),
+    };
+    match answer {
+        Ok(Some((Reply::Status(status), _))) => Ok(Some(*status)),
+        Ok(Some((Reply::Failed(failure), _))) => Err(failure.into()),
+        Ok(Some((other, _))) => Err(unexpected(&other)),
+        Ok(None) => Ok(None),
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(None),
+        Err(error) => Err(Error::failed("asking the instance's supervisor", error)),
+    }
+}
+
+/// Connects to the supervisor of an instance that must exist.
+pub(super) async fn must_connect(folder: &Folder, instance: &str) -> Result<UnixStream> {
+    folder.connect().await?.ok_or_else(|| missing(folder, instance))
 }
 
 /// Sends a request.
@@ -116,7 +139,7 @@ pub(super) async fn start(
     if !status.success() {
         return Err(Error::failed(what, format!("{} ended with {status}", options.program.display())));
     }
-    folder.connect().await.ok_or_else(|| {
+    folder.connect().await?.ok_or_else(|| {
         let log = std::fs::read_to_string(path.join("supervisor.log")).unwrap_or_default();
         Error::failed(what, format!("it ended at once: {}", log.trim()))
     })
@@ -144,7 +167,7 @@ pub(super) async fn ended(stream: &mut UnixStream, folder: &Folder) -> Result<()
         while let Ok(Some(_)) = wire::receive::<Reply>(stream).await {}
         let mut pause = Duration::from_millis(1);
         // The connection ends a moment before the process does.
-        while folder.connect().await.is_some() {
+        while let Ok(Some(_)) = folder.connect().await {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(20));
         }
@@ -208,7 +231,7 @@ pub(super) async fn descriptor(
     instance: &str,
     request: &Request,
 ) -> Result<UnixStream> {
-    let mut stream = folder.connect().await.ok_or_else(|| missing(folder, instance))?;
+    let mut stream = must_connect(folder, instance).await?;
     say(&mut stream, request).await?;
     let what = "taking over a connection";
     match wire::receive::<Reply>(&mut stream).await {

@@ -107,7 +107,9 @@ fn enter(job: &Job<'_>, report: &UnixStream) -> io::Result<Infallible> {
                 (None, Some(streams)) => [0, 1, 2].map(|n: usize| streams[n].as_raw_fd()),
                 (None, None) => return Err(io::Error::other("the command has no streams")),
             };
-            let only = process::only(streams[0], streams[1], streams[2], &mut []);
+            // The report closes when the program is executed: that is the command's start.
+            let keep = &mut [report.as_raw_fd()];
+            let only = process::only(streams[0], streams[1], streams[2], keep);
             // From here on the command's own error output is where errors go.
             process::child(|| {
                 only?;

@@ -36,6 +36,19 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Lock(#[allow(dead_code)] Flock<File>);
 
+/// How folders on their way out are called; no instance's name begins with a dot.
+const GONE: &str = ".gone-";
+
+/// Removes folders that a killed labctl was about to remove.
+pub(super) fn sweep_gone(root: &Path) {
+    for entry in fs::read_dir(root).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(GONE) {
+            // Another labctl may be removing the same one.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
 /// Where this user's instances are kept.
 pub(super) fn default_root() -> PathBuf {
     let uid = nix::unistd::geteuid();
@@ -117,7 +130,11 @@ impl Folder {
         let deadline = Instant::now() + PATIENCE;
         let mut pause = Duration::from_millis(2);
         loop {
-            match self.try_lock().map_err(|error| Error::failed(what(), error))? {
+            let made = match DirBuilder::new().mode(0o700).create(&self.path) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => self.try_lock(),
+            };
+            match made.map_err(|error| Error::failed(what(), error))? {
                 Some(lock) => return Ok(lock),
                 None if Instant::now() > deadline => {
                     return Err(Error::failed(
@@ -132,12 +149,8 @@ impl Folder {
         }
     }
 
-    /// The lock, if it is free at once.
+    /// The lock, if the folder is there and its lock is free at once.
     pub(super) fn try_lock(&self) -> io::Result<Option<Lock>> {
-        match DirBuilder::new().mode(0o700).create(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            _ => {}
-        }
         let path = self.path.join("lock");
         let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = match open {
@@ -174,20 +187,29 @@ impl Folder {
         std::os::unix::net::UnixListener::bind(path)
     }
 
-    /// Connects to the supervisor; `None` when there is none.
-    pub(super) async fn connect(&self) -> Option<UnixStream> {
-        let directory = File::open(&self.path).ok()?;
+    /// Connects to the supervisor; `None` when there is surely none.
+    pub(super) async fn connect(&self) -> Result<Option<UnixStream>> {
+        use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        let fail = |error| {
+            Err(Error::failed(format!("connecting to the supervisor in {}", self.path.display()), error))
+        };
+        let directory = match File::open(&self.path) {
+            Ok(directory) => directory,
+            Err(error) if error.kind() == NotFound => return Ok(None),
+            Err(error) => return fail(error),
+        };
         let deadline = Instant::now() + PATIENCE;
         loop {
             match UnixStream::connect(Self::socket(&directory)).await {
-                Ok(stream) => return Some(stream),
+                Ok(stream) => return Ok(Some(stream)),
                 // The queue of the socket is full: the supervisor lives and is busy.
-                Err(error)
-                    if error.kind() == io::ErrorKind::WouldBlock && Instant::now() < deadline =>
-                {
+                Err(error) if error.kind() == WouldBlock && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                Err(_) => return None,
+                Err(error) if matches!(error.kind(), ConnectionRefused | NotFound) => {
+                    return Ok(None);
+                }
+                Err(error) => return fail(error),
             }
         }
     }
@@ -197,11 +219,25 @@ impl Folder {
         read_kept(&self.path)
     }
 
-    /// Removes the folder and all in it.
+    /// The last lines that the supervisor wrote about itself, if there are any.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let log = fs::read(self.path.join("supervisor.log")).ok()?;
+        let from = log.len().saturating_sub(2000);
+        let text = String::from_utf8_lossy(&log[from..]).trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    }
+
+    /// Removes the folder and all in it. It goes out of the way first, as a whole, so that another
+    /// labctl finds either all of it or nothing.
     pub(super) fn remove(&self) -> io::Result<()> {
-        match fs::remove_dir_all(&self.path) {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let aside = self.path.with_file_name(format!("{GONE}{}-{number}", std::process::id()));
+        match fs::rename(&self.path, &aside) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(error) => Err(error),
+            Ok(()) => fs::remove_dir_all(aside),
         }
     }
 }
@@ -248,11 +284,11 @@ mod tests {
         fs::create_dir(&deep).unwrap();
         let folder = Folder::new(&deep, "lab").unwrap();
         let _lock = folder.lock().await.unwrap();
-        assert!(folder.connect().await.is_none());
+        assert!(folder.connect().await.unwrap().is_none());
         let listener = folder.listen().unwrap();
-        assert!(folder.connect().await.is_some());
+        assert!(folder.connect().await.unwrap().is_some());
         drop(listener);
-        assert!(folder.connect().await.is_none());
+        assert!(folder.connect().await.unwrap().is_none());
         let _again = folder.listen().unwrap();
     }
 

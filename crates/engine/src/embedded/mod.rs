@@ -104,9 +104,8 @@ impl Embedded {
     /// What runs, or what would if its supervisor had not died.
     async fn status(&self, instance: &str) -> Result<Option<Status>> {
         let folder = self.folder(instance)?;
-        match client::ask(&folder, &Request::Status).await? {
-            Some(Reply::Status(status)) => Ok(Some(*status)),
-            Some(other) => Err(client::unexpected(&other)),
+        match client::status(&folder).await? {
+            Some(status) => Ok(Some(status)),
             None => Ok(folder.kept().map(|kept| client::dead(instance, kept))),
         }
     }
@@ -174,11 +173,7 @@ impl Engine for Embedded {
 
     async fn changes(&self, deployment: &Deployment) -> Result<Changes> {
         let folder = self.folder(&deployment.instance)?;
-        let status = match client::ask(&folder, &Request::Status).await? {
-            Some(Reply::Status(status)) => *status,
-            Some(other) => return Err(client::unexpected(&other)),
-            None => Status::default(),
-        };
+        let status = client::status(&folder).await?.unwrap_or_default();
         Ok(plan::changes(&status, deployment))
     }
 
@@ -187,7 +182,7 @@ impl Engine for Embedded {
         folder::make_root(self.state())?;
         let folder = self.folder(&deployment.instance)?;
         let _lock = folder.lock().await?;
-        let mut stream = match folder.connect().await {
+        let mut stream = match folder.connect().await? {
             Some(stream) => stream,
             None => {
                 self.forget_clients(&deployment.instance);
@@ -211,12 +206,14 @@ impl Engine for Embedded {
         let _lock = folder.lock().await?;
         self.forget_clients(instance);
         let mut errors = Vec::new();
-        let changes = match folder.connect().await {
+        let changes = match folder.connect().await? {
             Some(mut stream) => {
                 let result = client::change(&mut stream, &Request::Remove, progress).await;
                 errors.extend(client::ended(&mut stream, &folder).await.err());
                 result.unwrap_or_else(|error| {
                     errors.push(error);
+                    let words = folder.last_words();
+                    errors.extend(words.map(|words| Error::failed("the supervisor", words)));
                     Changes::default()
                 })
             }
@@ -232,8 +229,13 @@ impl Engine for Embedded {
         for (name, folder) in Folder::all(self.state()) {
             // Locked: somebody is at work on it.
             let Ok(Some(_lock)) = folder.try_lock() else { continue };
-            if folder.connect().await.is_some() {
-                continue;
+            match folder.connect().await {
+                Ok(None) => {}
+                Ok(Some(_)) => continue,
+                Err(error) => {
+                    errors.push(error);
+                    continue;
+                }
             }
             self.forget_clients(&name);
             match client::sweep(self.state(), &folder, &name) {
@@ -241,6 +243,7 @@ impl Engine for Embedded {
                 Err(error) => errors.push(error),
             }
         }
+        folder::sweep_gone(self.state());
         errors.extend(client::sweep_groups(self.state(), &mut gone).err());
         Error::collect(errors)?;
         Ok(gone)
@@ -298,7 +301,7 @@ impl Engine for Embedded {
 
     async fn exec(&self, instance: &str, node: &str, options: ExecOptions) -> Result<Session> {
         let folder = self.folder(instance)?;
-        let stream = folder.connect().await.ok_or_else(|| client::missing(&folder, instance))?;
+        let stream = client::must_connect(&folder, instance).await?;
         session::open(stream, node, options).await
     }
 
@@ -309,7 +312,7 @@ impl Engine for Embedded {
         follow: bool,
     ) -> Result<BoxStream<'static, Result<LogLine>>> {
         let folder = self.folder(instance)?;
-        let stream = folder.connect().await.ok_or_else(|| client::missing(&folder, instance))?;
+        let stream = client::must_connect(&folder, instance).await?;
         Ok(client::lines(stream, node, follow).await?.boxed())
     }
 

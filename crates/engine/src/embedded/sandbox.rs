@@ -12,6 +12,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use caps::{CapSet, Capability};
+use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -78,13 +79,28 @@ pub(super) fn enter(folder: &Path, commands: &[String], disk: Option<u64>) -> io
     bind(Path::new("/sys"), &root.join("sys"), true)?;
     bind(folder, &root.join("dir"), false)?;
     let folders = make_base(&root.join("base"), &libraries, commands)?;
-    std::env::set_current_dir(&root).doing("entering the supervisor's root")?;
-    nix::unistd::pivot_root(".", "old").doing("changing the root")?;
-    std::env::set_current_dir("/").doing("entering the new root")?;
-    umount2("/old", MntFlags::MNT_DETACH).doing("leaving the host's files")?;
+    change_root(&root)?;
     quiet_ipv6();
     let cgroups = Cgroups::find(Path::new("/sys/fs/cgroup"));
     Ok(Sandbox { own_user, cgroups, folders })
+}
+
+/// Makes `root`, a mount, the root of this mount namespace, and leaves the old one.
+pub(super) fn change_root(root: &Path) -> io::Result<()> {
+    std::env::set_current_dir(root).doing("entering the new root")?;
+    match nix::unistd::pivot_root(".", ".") {
+        // Both are mounted on the same place now, the old one on top.
+        Ok(()) => umount2(".", MntFlags::MNT_DETACH).doing("leaving the old root")?,
+        // Docker's system call filter forbids it even with CAP_SYS_ADMIN. Then the new root covers
+        // the old one, which nothing that may not `chroot` can uncover.
+        Err(Errno::EPERM) => {
+            mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
+                .doing("covering the old root")?;
+            nix::unistd::chroot(".").doing("changing the root")?;
+        }
+        Err(errno) => return Err(errno).doing("changing the root"),
+    }
+    std::env::set_current_dir("/").doing("entering the new root")
 }
 
 /// Keeps mounts of this namespace from the host and the other way round.

@@ -66,7 +66,7 @@ pub(super) async fn open(mut stream: UnixStream, node: &str, options: ExecOption
         tokio::spawn(pump(out, Chunk::Out, sender.clone(), is_over.clone()));
         tokio::spawn(pump(err, Chunk::Err, sender, is_over));
         input = match options.stdin {
-            true => Box::pin(pipe::Sender::from_owned_fd(ours.into()).map_err(fail)?),
+            true => Box::pin(Input(Some(pipe::Sender::from_owned_fd(ours.into()).map_err(fail)?))),
             false => Box::pin(tokio::io::sink()),
         };
         resize = None;
@@ -178,6 +178,31 @@ fn set_size(terminal: &AsyncFd<File>, size: TerminalSize) -> Result<()> {
     match nix::errno::Errno::result(result) {
         Ok(_) => Ok(()),
         Err(error) => Err(Error::failed("telling the terminal its size", error)),
+    }
+}
+
+/// A command's standard input; shutting it down closes the pipe, which is its end of file.
+struct Input(Option<pipe::Sender>);
+
+impl AsyncWrite for Input {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.0 {
+            Some(pipe) => Pin::new(pipe).poll_write(context, bytes),
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0 = None;
+        Poll::Ready(Ok(()))
     }
 }
 

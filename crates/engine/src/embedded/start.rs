@@ -13,13 +13,13 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::mount::{MntFlags, MsFlags, umount2};
+use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Pid;
 
 use super::harden::{self, Filters};
 use super::process::{self, Doing, Program};
-use super::sandbox::{Sandbox, bind, make_folder, map_user, mount_new, quiet_ipv6, read_only};
+use super::sandbox::{Sandbox, bind, change_root, make_folder, map_user, mount_new, quiet_ipv6, read_only};
 use crate::NodeSpec;
 
 /// The child's word that its network namespace exists.
@@ -164,10 +164,7 @@ fn make_root(sandbox: &Sandbox, root: &Path) -> io::Result<()> {
         MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
         "newinstance,ptmxmode=0666,mode=0620",
     )?;
-    std::env::set_current_dir(root).doing("entering the node's root")?;
-    nix::unistd::pivot_root(".", ".").doing("changing the root")?;
-    umount2(".", MntFlags::MNT_DETACH).doing("leaving the supervisor's root")?;
-    std::env::set_current_dir("/").doing("entering the new root")
+    change_root(root)
 }
 
 /// What must be set while `/proc/sys` can be written.

@@ -9,7 +9,7 @@ use node::request::LinkAction;
 use tokio::io::AsyncWriteExt;
 
 use crate::Test;
-use crate::support::{Lab, PATIENCE, alive, engine, eventually, kill, runtime, spec};
+use crate::support::{Lab, PATIENCE, alive, engine, runtime, spec};
 
 type Body = fn(Arc<dyn Engine>, String);
 
@@ -156,10 +156,18 @@ fn terminal(engine: Arc<dyn Engine>, name: String) {
         while session.output.next().await.is_some() {}
         assert_eq!(session.exit.await.unwrap(), 7);
         // Control-C reaches the command.
-        let (code, _, _) = lab
-            .run_with("a", &["hang"], Some(b"\x03"), Some(TerminalSize { columns: 80, rows: 24 }))
-            .await;
-        assert_eq!(code, 130);
+        let options = ExecOptions {
+            command: vec!["hang".into()],
+            terminal: Some(TerminalSize { columns: 80, rows: 24 }),
+            stdin: true,
+            ..ExecOptions::default()
+        };
+        let mut session = engine.exec(lab.name(), "a", options).await.unwrap();
+        let first = tokio::time::timeout(PATIENCE, session.output.next()).await.unwrap();
+        assert!(matches!(first, Some(Ok(Chunk::Out(_)))));
+        session.input.write_all(b"\x03").await.unwrap();
+        while session.output.next().await.is_some() {}
+        assert_eq!(session.exit.await.unwrap(), 130);
     });
 }
 
@@ -329,14 +337,7 @@ fn agent_killed(engine: Arc<dyn Engine>, name: String) {
         let lab = Lab::pair(&engine, &name);
         lab.ready().await;
         for _ in 0..2 {
-            let old = lab.pid("a").await;
-            kill(old);
-            eventually("another agent", async || {
-                let nodes = engine.nodes(lab.name()).await.unwrap();
-                let a = nodes.iter().find(|node| node.name == "a").unwrap();
-                a.state == "running" && a.pid.is_some_and(|pid| pid != old)
-            })
-            .await;
+            lab.kill_agent("a").await;
             lab.node_ready("a").await;
         }
         assert_eq!(lab.run("a", &["true"]).await.0, 0);

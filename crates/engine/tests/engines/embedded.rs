@@ -268,8 +268,7 @@ pub fn inside() -> ExitCode {
         let mut listening = engine.exec(lab.name(), "b", options).await.unwrap();
         assert!(futures::StreamExt::next(&mut listening.output).await.is_some());
         assert_eq!(lab.run("c", &["connect", "10.9.0.2", "80"]).await.1, "hello");
-        kill(lab.pid("a").await);
-        eventually("the agent's return", async || lab.state("a").await == "running").await;
+        lab.kill_agent("a").await;
         lab.node_ready("a").await;
         engine.remove(lab.name(), &|_| {}).await.unwrap();
         println!("INSIDE OK {:?}", info.facts);

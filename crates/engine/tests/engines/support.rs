@@ -107,7 +107,11 @@ impl Lab {
     pub async fn node_ready(&self, node: &str) {
         let client = self.engine.control(self.name(), node).await.unwrap();
         let request = node::Request::Ready { timeout_ms: PATIENCE.as_millis() as u64 };
-        client.call::<serde_json::Value>(&request).await.unwrap();
+        if let Err(error) = client.call::<serde_json::Value>(&request).await {
+            let lines = self.engine.logs(self.name(), node, false).await.unwrap();
+            let lines: Vec<_> = lines.collect().await;
+            panic!("{node} is not ready: {error}: {lines:#?}");
+        }
     }
 
     /// Runs a command to its end: code, output, errors.
@@ -158,6 +162,18 @@ impl Lab {
     pub async fn pid(&self, node: &str) -> u32 {
         let nodes = self.engine.nodes(self.name()).await.unwrap();
         nodes.iter().find(|state| state.name == node).and_then(|state| state.pid).unwrap()
+    }
+
+    /// kill -9 of a node's agent; returns when another one runs.
+    pub async fn kill_agent(&self, node: &str) {
+        let old = self.pid(node).await;
+        kill(old);
+        eventually("another agent", async || {
+            let nodes = self.engine.nodes(self.name()).await.unwrap();
+            let state = nodes.iter().find(|state| state.name == node).unwrap();
+            state.state == "running" && state.pid.is_some_and(|pid| pid != old)
+        })
+        .await;
     }
 
     pub async fn state(&self, node: &str) -> String {
