@@ -344,7 +344,7 @@ impl Session {
                 None
             }
             Step::Verify { user, password } => Some(self.login(&user, password, out).await),
-            Step::Done(account) => Some(self.enter(account)),
+            Step::Done(account) => Some(self.enter(account).await),
             Step::Failed => Some(Err(refused_login())),
             Step::Malformed(why) => Some(Err(No::Bad(why.into()))),
         }
@@ -369,7 +369,7 @@ impl Session {
             }
         }
         match server.authenticate(user, password).await {
-            Some(account) => self.enter(account),
+            Some(account) => self.enter(account).await,
             None => {
                 self.count_bad(out);
                 Err(refused_login())
@@ -377,7 +377,12 @@ impl Session {
         }
     }
 
-    fn enter(&mut self, account: String) -> Answer {
+    async fn enter(&mut self, account: String) -> Answer {
+        // A new account gets its mailboxes with its first message or its first login.
+        let change = store::Change::Account { account: account.clone() };
+        if self.server.store.mailboxes(&account).is_empty() {
+            self.server.store.commit(vec![change]).await?;
+        }
         self.account = Some(account);
         self.bad = 0;
         Ok(format!("[CAPABILITY {}] logged in", self.capabilities()))

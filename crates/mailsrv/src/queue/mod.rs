@@ -1,5 +1,9 @@
 //! Mail to other servers: kept on disk until each recipient has it or never will.
 
+pub mod dsn;
 mod envelope;
+mod work;
 
 pub use envelope::{Envelope, Notify, Recipient, State};
+pub use work::run;
+pub(crate) use work::give_up;
