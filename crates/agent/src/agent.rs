@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use net::{Change, Monitor, Netlink};
 use node::Config;
+use node::config::{Port, Service, Transport};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::changes::Changes;
 use crate::control::Control;
+use crate::router::{self, Router};
 use crate::services::Supervised;
 use crate::state::Kept;
 use crate::{dhcp, files, firewall, log, reaper, services};
@@ -24,6 +26,8 @@ pub(crate) enum Error {
     Socket { source: std::io::Error },
     #[error("signals cannot be received: {0}")]
     Signal(std::io::Error),
+    #[error("the router's configuration is not understood: {0}")]
+    Router(serde_json::Error),
     #[error(transparent)]
     Net(#[from] net::Error),
 }
@@ -36,6 +40,8 @@ pub(crate) struct Agent {
     pub(crate) kept: Kept,
     pub(crate) changes: Changes,
     pub(crate) services: Vec<Arc<Supervised>>,
+    /// The router's part, where the node is one.
+    pub(crate) router: Option<Router>,
     /// DHCP leases.
     pub(crate) leases: dhcp::Clients,
     /// Whether each interface's cable was in when it was last heard of.
@@ -75,7 +81,11 @@ impl Agent {
     pub(crate) fn should_run(&self, name: &str) -> bool {
         let asked = self.kept.get().services.get(name).copied();
         let written = || self.config.services.iter().any(|s| s.name == name && s.enabled);
-        asked.unwrap_or_else(written)
+        let typed = || {
+            let router = self.router.as_ref().filter(|router| router.has_other_dhcp());
+            router.filter(|_| name == router::dhcp::SERVICE).map(|router| router.serves_dhcp())
+        };
+        asked.or_else(typed).unwrap_or_else(written)
     }
 
     async fn set_up(self: &Arc<Self>) {
@@ -84,7 +94,10 @@ impl Agent {
         }
         files::name(&self.config);
         self.set_up_firewall();
-        if let Err(error) = self.set_up_links().await {
+        if let Some(router) = &self.router {
+            router.read_dhcp(&files::place(router::dhcp::FILE));
+        }
+        if let Err(error) = self.set_up_network().await {
             self.problem(error);
         }
         for service in &self.services {
@@ -102,6 +115,18 @@ impl Agent {
         ));
     }
 
+    /// Sets up interfaces, routes and, on a router, all that its configuration says.
+    pub(crate) async fn set_up_network(self: &Arc<Self>) -> net::Result<()> {
+        self.set_up_links().await?;
+        if let Some(router) = &self.router {
+            self.set_up_router(router).await?;
+            if router.has_other_dhcp() {
+                self.serve_dhcp(router, &router.config()).await;
+            }
+        }
+        Ok(())
+    }
+
     /// Tells those whom it concerns that a cable came or went.
     fn carrier(&self, name: &str, on: bool) {
         let mut carriers = self.carriers.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,6 +134,9 @@ impl Agent {
         let link = self.config.links.iter().find(|link| link.name == name);
         if let Some(link) = link.filter(|_| before.is_some_and(|before| before != on)) {
             self.leases.carrier(&link.network, on);
+            if let Some(router) = &self.router {
+                router.carrier(name, on);
+            }
         }
     }
 
@@ -152,12 +180,22 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
     let socket = Path::new(node::paths::AGENT_SOCKET);
     let listener = node::admin::bind(socket).map_err(|source| Error::Socket { source })?;
     let changes = Changes::default();
-    let services = config.services.iter().cloned();
-    let services = services.map(|service| Supervised::start(service, false, changes.clone()));
+    let kept = Kept::load(Path::new(node::paths::STATE).join("agent/state.json"));
+    let written = config.router.clone();
+    let router = written.map(|written| Router::new(written, kept.get().router)).transpose();
+    let router = router.map_err(Error::Router)?;
+    let mut services = config.services.clone();
+    if router.is_some() && !services.iter().any(|s| s.name == router::dhcp::SERVICE) {
+        // Its console may make it a DHCP server at any time.
+        services.push(router_dhcp());
+    }
+    let start = |service| Supervised::start(service, false, changes.clone());
+    let services: Vec<_> = services.into_iter().map(start).collect();
     let agent = Arc::new(Agent {
-        services: services.collect(),
+        services,
+        router,
         net: Netlink::open()?,
-        kept: Kept::load(Path::new(node::paths::STATE).join("agent/state.json")),
+        kept,
         leases: dhcp::Clients::default(),
         carriers: Mutex::default(),
         changing: tokio::sync::Mutex::default(),
@@ -178,6 +216,18 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
     agent.end().await;
     let _ = std::fs::remove_file(socket);
     Ok(())
+}
+
+/// The DHCP service of a router that the lab has given none.
+fn router_dhcp() -> Service {
+    let port = Port { protocol: "dhcp".into(), transport: Transport::Udp, port: 67 };
+    Service {
+        name: router::dhcp::SERVICE.into(),
+        program: router::dhcp::PROGRAM.into(),
+        config: router::dhcp::FILE.into(),
+        enabled: false,
+        ports: vec![port],
+    }
 }
 
 async fn serve(listener: UnixListener, agent: Arc<Agent>) {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dhcpd::client::{self, Command, Event, Lease};
+use ipnet::Ipv4Net;
 use net::{Protocol, Route};
 use node::config::{Address, Link};
 use node::request::Error;
@@ -76,6 +77,11 @@ impl Clients {
         self.all().get(network)?.held.clone()
     }
 
+    /// The address leased on a network.
+    pub(crate) fn address(&self, network: &str) -> Option<Ipv4Net> {
+        self.held(network).map(|held| held.lease.address)
+    }
+
     /// The lease held on a network, as labctl is told.
     pub(crate) fn told(&self, network: &str) -> Option<node::request::Lease> {
         self.held(network).map(|held| held.told())
@@ -104,7 +110,7 @@ impl Clients {
         let clients = self.all();
         let leases = clients.values().filter_map(|client| client.held.as_ref());
         let routes = leases.flat_map(|held| {
-            let default = held.lease.router.map(|router| (ipnet::Ipv4Net::default(), router));
+            let default = held.lease.router.map(|router| (Ipv4Net::default(), router));
             held.lease.routes.iter().copied().chain(default)
         });
         routes.map(|(to, via)| Route::via(to, via, Protocol::Dhcp).metric(METRIC)).collect()
@@ -165,12 +171,12 @@ impl Agent {
     }
 
     /// Does what an event of a client says.
-    async fn take(&self, link: &Link, event: Event) -> net::Result<()> {
-        let _changing = self.changing.lock().await;
-        let index = self.net.link(&link.name).await?.index;
+    async fn take(self: &Arc<Self>, link: &Link, event: Event) -> net::Result<()> {
+        let changing = self.changing.lock().await;
         if self.method(link) != Address::Dhcp {
             return Ok(());
         }
+        let before = self.leases.address(&link.network);
         let (held, lost) = match event {
             Event::Bound(lease) | Event::Renewed(lease) => {
                 (Some(Held { lease, since: Instant::now() }), None)
@@ -180,27 +186,22 @@ impl Agent {
                 (None, Some(why))
             }
         };
-        let want = held.as_ref().map(|held| held.lease.address);
-        let have = self.net.ipv4_addresses(index).await?;
-        if let Some(want) = want {
-            if !have.contains(&want) {
-                log::say(format_args!("{}: leased {want}", link.name));
-            }
-            self.net.add_address(index, want.into()).await?;
-        }
-        for old in have.into_iter().filter(|have| Some(*have) != want) {
-            self.net.delete_address(index, old.into()).await?;
-        }
-        if let Some(want) = want
-            && self.kept.get().leases.get(&link.network) != Some(&want.addr())
-        {
-            self.kept.change(|state| state.leases.insert(link.network.clone(), want.addr()));
-        }
         if let Some(client) = self.leases.all().get_mut(&link.network) {
             (client.held, client.lost) = (held, lost);
         }
+        let address = self.leases.address(&link.network);
+        if let Some(address) = address.filter(|_| address != before) {
+            log::say(format_args!("{}: leased {address}", link.name));
+            self.kept.change(|state| state.leases.insert(link.network.clone(), address.addr()));
+        }
+        self.settle_link(link).await?;
         self.set_routes().await?;
         self.write_names().await;
+        drop(changing);
+        if let Some(router) = self.router.as_ref().filter(|_| address != before) {
+            self.set_up_router(router).await?;
+        }
+        // What was asked for is done only now.
         if let Some(client) = self.leases.all().get_mut(&link.network) {
             client.events += 1;
         }

@@ -1,9 +1,10 @@
 //! The packet filter of a host: `firewall:` in the lab file.
 //!
-//! A rule is `deny|reject|allow in|out [PROTOCOL [PORT[-PORT]]] [from NET] [to NET]`, as
-//! `deny in tcp 25`, `allow in icmp`, `reject out udp 53 to 192.168.1.5`. The first that fits
-//! decides about a new connection; what fits none passes, and so does what belongs to a connection
-//! that was let through.
+//! A rule is `ACTION DIRECTION [PROTOCOL [PORT[-PORT]]] [from NET] [to NET]`, as `deny in tcp 25`,
+//! `accept in icmp`, `reject out udp 53 to 192.168.1.5`. Actions are `accept` (or `allow`,
+//! `permit`), `drop` (or `deny`) and `reject`, directions `in`, `out` and, on a router, `forward`.
+//! The first rule that fits decides about a new connection; what fits none passes, and so does
+//! what belongs to a connection that was let through.
 
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
@@ -19,12 +20,19 @@ pub(crate) const TABLE: &str = "firewall";
 #[derive(Clone, Debug, PartialEq)]
 struct Line {
     text: String,
-    inward: bool,
+    direction: Direction,
     verdict: Verdict,
     protocol: Option<u8>,
     ports: Option<RangeInclusive<u16>>,
     from: Option<Ipv4Net>,
     to: Option<Ipv4Net>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Direction {
+    In,
+    Out,
+    Forward,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,16 +67,20 @@ pub fn check(lines: &[String]) -> Result<(), Invalid> {
 /// The filter table of these lines.
 pub(crate) fn table(lines: &[String]) -> Result<Table, Invalid> {
     let lines: Vec<Line> = lines.iter().map(|line| line.parse()).collect::<Result<_, _>>()?;
-    let chain = |name: &str, hook, inward| {
+    let chain = |name: &str, hook, direction| {
         let known = Rule { id: String::new(), matches: vec![Match::Known], action: Action::Accept };
-        let rules = lines.iter().filter(|line| line.inward == inward).flat_map(Line::rules);
+        let rules = lines.iter().filter(|line| line.direction == direction).flat_map(Line::rules);
         let rules = std::iter::once(known).chain(rules).collect();
         Chain { name: name.into(), hook: Some(hook), rules }
     };
     Ok(Table {
         family: Family::Ipv4,
         name: TABLE.into(),
-        chains: vec![chain("in", Hook::Input, true), chain("out", Hook::Output, false)],
+        chains: vec![
+            chain("in", Hook::Input, Direction::In),
+            chain("out", Hook::Output, Direction::Out),
+            chain("forward", Hook::Forward, Direction::Forward),
+        ],
     })
 }
 
@@ -104,24 +116,25 @@ impl FromStr for Line {
         let invalid = |why: String| Invalid { line: text.into(), why };
         let mut words = text.split_whitespace().peekable();
         let verdict = match words.next() {
-            Some("allow" | "permit") => Verdict::Allow,
+            Some("accept" | "allow" | "permit") => Verdict::Allow,
             Some("deny" | "drop") => Verdict::Deny,
             Some("reject") => Verdict::Reject,
             other => {
                 let other = other.unwrap_or_default();
                 return Err(invalid(format!(
-                    "it begins with `{other}`, not allow, deny or reject"
+                    "it begins with `{other}`, not accept, drop or reject"
                 )));
             }
         };
-        let inward = match words.next() {
-            Some("in") => true,
-            Some("out") => false,
-            _ => return Err(invalid("`in` or `out` is missing".into())),
+        let direction = match words.next() {
+            Some("in") => Direction::In,
+            Some("out") => Direction::Out,
+            Some("forward") => Direction::Forward,
+            _ => return Err(invalid("`in`, `out` or `forward` is missing".into())),
         };
         let mut line = Line {
             text: text.split_whitespace().collect::<Vec<_>>().join(" "),
-            inward,
+            direction,
             verdict,
             protocol: None,
             ports: None,
@@ -175,7 +188,10 @@ mod tests {
     fn lines_are_read_as_they_are_spoken() {
         let line: Line = "deny  out udp 53 to 192.168.1.5".parse().unwrap();
         assert_eq!(line.text, "deny out udp 53 to 192.168.1.5");
-        assert_eq!((line.inward, line.protocol, line.ports), (false, Some(17), Some(53..=53)));
+        assert_eq!(
+            (line.direction, line.protocol, line.ports),
+            (Direction::Out, Some(17), Some(53..=53))
+        );
         assert_eq!(line.to, Some("192.168.1.5/32".parse().unwrap()));
         let line: Line = "allow in tcp 20-25 from 10.0.0.0/8".parse().unwrap();
         assert_eq!((line.ports, line.from), (Some(20..=25), Some("10.0.0.0/8".parse().unwrap())));
@@ -188,7 +204,7 @@ mod tests {
         for (line, why) in [
             ("", "begins with ``"),
             ("block in tcp 25", "begins with `block`"),
-            ("deny tcp 25", "`in` or `out` is missing"),
+            ("deny tcp 25", "`in`, `out` or `forward` is missing"),
             ("deny in http", "`http` is not a protocol"),
             ("deny in icmp 8", "only tcp and udp have ports"),
             ("deny in tcp 70000", "`70000` is no port"),

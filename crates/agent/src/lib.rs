@@ -22,6 +22,7 @@ mod options;
 mod ports;
 mod reaper;
 mod relay;
+mod router;
 mod services;
 mod snapshot;
 mod state;

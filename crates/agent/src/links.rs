@@ -81,16 +81,10 @@ impl Agent {
             self.net.rename(index, &link.name).await?;
             self.net.set_mac(index, mac).await?;
         }
-        self.net.flush_addresses(index).await?;
-        if self.kept.get().pulled.contains(&link.network) {
-            self.net.down(index).await?;
-        } else {
-            self.net.up(index).await?;
-        }
         if self.config.forwarding {
             self.net.accept_any_way(index).await?;
         }
-        self.set_address(link, index).await
+        self.settle_link(link).await
     }
 
     /// Renames whatever else has that name.
@@ -108,17 +102,48 @@ impl Agent {
 
     /// How a link is to get its address: as it was told last.
     pub(crate) fn method(&self, link: &Link) -> Address {
-        self.kept.get().addresses.get(&link.network).copied().unwrap_or(link.address)
+        let routed = self.router.as_ref().and_then(|router| router.method(&link.name));
+        let asked = || self.kept.get().addresses.get(&link.network).copied();
+        routed.or_else(asked).unwrap_or(link.address)
     }
 
-    async fn set_address(self: &Arc<Self>, link: &Link, index: u32) -> net::Result<()> {
-        match self.method(link) {
+    /// Whether somebody has switched a link off: pulled its cable, or shut the interface down.
+    pub(crate) fn is_off(&self, link: &Link) -> bool {
+        let shut = self.router.as_ref().is_some_and(|router| router.is_shut(&link.name));
+        shut || self.kept.get().pulled.contains(&link.network)
+    }
+
+    /// Switches a link on or off and gives it the addresses that it is to have, and no others.
+    /// Called with [`Agent::changing`] held.
+    pub(crate) async fn settle_link(self: &Arc<Self>, link: &Link) -> net::Result<()> {
+        let index = self.net.link(&link.name).await?.index;
+        if self.is_off(link) {
+            self.net.down(index).await?;
+        } else {
+            self.net.up(index).await?;
+        }
+        let own = match self.method(link) {
             Address::Static(address) => {
                 self.leases.stop(&link.network);
-                self.net.add_address(index, address.into()).await?;
+                Some(address)
             }
-            Address::Dhcp => self.start_dhcp(link),
-            Address::None => self.leases.stop(&link.network),
+            Address::Dhcp => {
+                self.start_dhcp(link);
+                self.leases.address(&link.network)
+            }
+            Address::None => {
+                self.leases.stop(&link.network);
+                None
+            }
+        };
+        let extra = self.router.as_ref().map(|router| router.extra_addresses(&link.name));
+        let wanted: Vec<Ipv4Net> = own.into_iter().chain(extra.into_iter().flatten()).collect();
+        let have = self.net.ipv4_addresses(index).await?;
+        for old in have.iter().filter(|have| !wanted.contains(have)) {
+            self.net.delete_address(index, (*old).into()).await?;
+        }
+        for address in wanted {
+            self.net.add_address(index, address.into()).await?;
         }
         Ok(())
     }
@@ -127,16 +152,18 @@ impl Agent {
     /// the kernel does not take, such as one by a gateway on no network of the node, is a mistake
     /// of the lab's that the node lives with; the log tells it.
     pub(crate) async fn set_routes(&self) -> net::Result<()> {
-        let wanted: Vec<Route> = self
-            .config
-            .routes
-            .iter()
-            .map(|route| Route::via(route.to, route.via, Protocol::Static).metric(route.metric))
-            .chain(self.leases.routes())
-            .collect();
+        let links = self.net.links().await?;
+        let index = |name: &str| links.iter().find(|link| link.name == name).map(|link| link.index);
+        let written = self.config.routes.iter();
+        let written = written
+            .map(|route| Route::via(route.to, route.via, Protocol::Static).metric(route.metric));
+        let typed = self.router.iter().flat_map(|router| router.routes(index));
+        let wanted: Vec<Route> = written.chain(typed).chain(self.leases.routes()).collect();
         for have in self.net.routes().await? {
-            let same =
-                |want: &Route| (want.to, want.via, want.metric) == (have.to, have.via, have.metric);
+            let same = |want: &Route| {
+                (want.to, want.via, want.metric) == (have.to, have.via, have.metric)
+                    && want.link.is_none_or(|link| Some(link) == have.link)
+            };
             let ours = matches!(have.protocol, Protocol::Static | Protocol::Dhcp);
             if ours && !wanted.iter().any(same) {
                 self.net.delete_route(&have).await?;
@@ -179,7 +206,12 @@ impl Agent {
     /// DNS servers and search domains in use.
     pub(crate) fn resolvers(&self) -> (Vec<IpAddr>, Vec<String>) {
         let resolver = &self.config.resolver;
-        let (servers, search) = self.leases.resolvers();
+        let (mut servers, mut search) = self.leases.resolvers();
+        if let Some(router) = &self.router {
+            let (typed, domain) = router.resolvers();
+            servers.splice(0..0, typed);
+            search.splice(0..0, domain);
+        }
         // What was written by hand wins.
         (
             if resolver.servers.is_empty() { servers } else { resolver.servers.clone() },
@@ -204,21 +236,19 @@ impl Agent {
     }
 
     /// Plugs a cable in.
-    pub(crate) async fn plug(&self, link: &Link) -> net::Result<()> {
+    pub(crate) async fn plug(self: &Arc<Self>, link: &Link) -> net::Result<()> {
         let _changing = self.changing.lock().await;
         self.kept.change(|state| state.pulled.remove(&link.network));
-        let index = self.net.link(&link.name).await?.index;
-        self.net.up(index).await?;
+        self.settle_link(link).await?;
         self.set_routes().await
     }
 
     /// Pulls a cable: the interface and its address stay, nothing passes, the other end sees no
     /// carrier.
-    pub(crate) async fn pull(&self, link: &Link) -> net::Result<()> {
+    pub(crate) async fn pull(self: &Arc<Self>, link: &Link) -> net::Result<()> {
         let _changing = self.changing.lock().await;
         self.kept.change(|state| state.pulled.insert(link.network.clone()));
-        let index = self.net.link(&link.name).await?.index;
-        self.net.down(index).await
+        self.settle_link(link).await
     }
 
     /// Gives a link another address.
@@ -227,14 +257,17 @@ impl Agent {
         link: &Link,
         address: Address,
     ) -> net::Result<()> {
+        if let Some(router) = &self.router
+            && let Some(config) = router.readdressed(&link.name, address)
+        {
+            return self.reconfigure(router, config).await;
+        }
         let _changing = self.changing.lock().await;
         self.kept.change(|state| match address == link.address {
             true => state.addresses.remove(&link.network),
             false => state.addresses.insert(link.network.clone(), address),
         });
-        let index = self.net.link(&link.name).await?.index;
-        self.net.flush_addresses(index).await?;
-        self.set_address(link, index).await?;
+        self.settle_link(link).await?;
         self.set_routes().await?;
         self.write_names().await;
         Ok(())

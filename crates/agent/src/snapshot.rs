@@ -87,6 +87,9 @@ pub(crate) async fn put_back(agent: &Arc<Agent>, archive: &str) -> Result<Value,
     }
     let replaced = replace(&bytes);
     agent.kept.reload();
+    if let Some(router) = &agent.router {
+        router.reload(agent.kept.get().router);
+    }
     for service in &agent.services {
         service.switch(agent.should_run(service.name())).await;
     }
@@ -95,7 +98,7 @@ pub(crate) async fn put_back(agent: &Arc<Agent>, archive: &str) -> Result<Value,
         Error::new("restore", format!("the state of {node} cannot be put back: {error}"))
     };
     replaced.map_err(|error| failed(&error))?;
-    agent.set_up_links().await.map_err(|error| failed(&error))?;
+    agent.set_up_network().await.map_err(|error| failed(&error))?;
     agent.changes.bump();
     Ok(Value::Null)
 }

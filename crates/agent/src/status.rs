@@ -22,7 +22,10 @@ impl Agent {
     pub(crate) async fn status(&self) -> Status {
         let seen = self.look().await;
         let waiting_for = self.waiting_for(&seen);
-        let services = self.services.iter().map(|service| service.status());
+        // A router's DHCP service that nobody has asked for is not shown.
+        let written = |name: &str| self.config.services.iter().any(|service| service.name == name);
+        let shown = self.services.iter().filter(|s| s.is_on() || written(s.name()));
+        let services = shown.map(|service| service.status());
         let services = futures::future::join_all(services).await;
         let links = self.config.links.iter().map(|link| self.link_status(link, &seen));
         Status {
@@ -94,7 +97,7 @@ impl Agent {
         let Some(have) = seen.links.iter().find(|have| have.name == *name) else {
             return Some(format!("interface {name}: the engine has not plugged it in yet"));
         };
-        if self.kept.get().pulled.contains(&link.network) {
+        if self.is_off(link) {
             return None;
         }
         if !have.up {
@@ -118,7 +121,6 @@ impl Agent {
     /// How a link is.
     fn link_status(&self, link: &Link, seen: &Seen) -> LinkStatus {
         let found = seen.links.iter().find(|have| have.name == link.name);
-        let pulled = self.kept.get().pulled.contains(&link.network);
         let address = found.and_then(|found| {
             seen.addresses.iter().find_map(|address| match address.network {
                 IpNet::V4(network) if address.link == found.index => Some(network.to_string()),
@@ -129,7 +131,7 @@ impl Agent {
             network: link.network.clone(),
             name: link.name.clone(),
             mac: found.map_or_else(|| link.mac.clone(), |found| found.mac.to_string()),
-            up: found.is_some_and(|found| found.up) && !pulled,
+            up: found.is_some_and(|found| found.up) && !self.is_off(link),
             address,
             method: match self.method(link) {
                 Address::Static(_) => "static",

@@ -135,7 +135,7 @@ fn addresses_are_translated_and_the_table_of_connections_tells() {
                         rule(
                             "source",
                             port(5002..=5002),
-                            Action::Source([127, 0, 0, 7].into(), None),
+                            Action::Source([127, 0, 0, 7].into(), [127, 0, 0, 7].into()),
                         ),
                     ],
                 ),

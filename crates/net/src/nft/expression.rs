@@ -6,10 +6,11 @@ use std::ops::RangeInclusive;
 use super::attributes::{self, Attributes, nested, string};
 use super::{Action, Counter, Match, Rule};
 
-/// `NFT_REG_VERDICT`, `NFT_REG_1`, `NFT_REG_2`.
+/// `NFT_REG_VERDICT`, `NFT_REG_1`, `NFT_REG_2`, `NFT_REG_3`.
 const VERDICT: u32 = 0;
 const A: u32 = 1;
 const B: u32 = 2;
+const C: u32 = 3;
 
 /// Headers that a payload is taken from.
 const NETWORK: u32 = 1;
@@ -189,11 +190,15 @@ impl Program {
     }
 
     /// `kind` 0 changes the source, 1 the destination.
-    fn nat(&mut self, kind: u32, address: Ipv4Addr, port: Option<u16>) {
-        self.immediate(A, &address.octets());
+    fn nat(&mut self, kind: u32, first: Ipv4Addr, last: Ipv4Addr, port: Option<u16>) {
+        self.immediate(A, &first.octets());
         let (kind, family) = (kind.to_be_bytes(), 2u32.to_be_bytes());
-        let (a, b) = (A.to_be_bytes(), B.to_be_bytes());
+        let (a, b, c) = (A.to_be_bytes(), B.to_be_bytes(), C.to_be_bytes());
         let mut parts: Vec<(u16, &[u8])> = vec![(1, &kind), (2, &family), (3, &a)];
+        if last != first {
+            self.immediate(C, &last.octets());
+            parts.push((4, &c));
+        }
         if let Some(port) = port {
             self.immediate(B, &port.to_be_bytes());
             parts.push((5, &b));
@@ -205,12 +210,13 @@ impl Program {
         match action {
             Action::Drop => self.verdict(0, None),
             Action::Accept => self.verdict(1, None),
+            Action::Return => self.verdict(-5, None),
             Action::Jump(chain) => self.verdict(-3, Some(chain)),
             Action::Prohibit => self.add("reject", &[(1, &0u32.to_be_bytes()), (2, &[13])]),
             Action::Reset => self.add("reject", &[(1, &1u32.to_be_bytes())]),
             Action::Masquerade => self.add("masq", &[]),
-            Action::Source(address, port) => self.nat(0, *address, *port),
-            Action::Destination(address, port) => self.nat(1, *address, *port),
+            Action::Source(first, last) => self.nat(0, *first, *last, None),
+            Action::Destination(address, port) => self.nat(1, *address, *address, *port),
             Action::Nothing => {}
         }
     }

@@ -127,12 +127,14 @@ pub enum Action {
     Prohibit,
     /// Drops and answers a TCP reset.
     Reset,
+    /// Goes back to the chain that jumped here.
+    Return,
     /// Goes through another chain and comes back.
     Jump(String),
     /// Gives the packet the address of the interface it goes out by.
     Masquerade,
-    /// Gives the packet this source.
-    Source(Ipv4Addr, Option<u16>),
+    /// Gives the packet a source from the first to the last of these.
+    Source(Ipv4Addr, Ipv4Addr),
     /// Gives the packet this destination.
     Destination(Ipv4Addr, Option<u16>),
     /// Only counts.
