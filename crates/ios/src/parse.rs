@@ -193,14 +193,16 @@ fn explain(
         Mismatch::Invalid(at, atoms) => {
             let token = &words[*at];
             // The line may be right, only in another place.
-            let home = (*at == 0)
-                .then(|| Mode::every().into_iter().find(|other| matched(other, negated, words, names).is_ok()))
-                .flatten();
-            if let Some(home) = home {
+            let homes: Vec<&str> = Mode::every()
+                .iter()
+                .filter(|other| *at == 0 && matched(other, negated, words, names).is_ok())
+                .map(Mode::opener)
+                .collect();
+            if let Some(first) = homes.first() {
                 return Wrong {
                     column: shift + token.start,
-                    message: format!("`{}` belongs under `{}`", token.text, home.opener()),
-                    nearest: Some(home.opener().to_owned()),
+                    message: format!("`{}` belongs under `{}`", token.text, homes.join("` or `")),
+                    nearest: Some((*first).to_owned()),
                 };
             }
             let interface = atoms.contains(&Atom::Interface) && !names.links().is_empty();
