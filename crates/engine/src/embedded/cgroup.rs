@@ -12,10 +12,10 @@ use sha2::{Digest, Sha256};
 use crate::Limits;
 
 /// Processes and threads of a node that sets no limit of its own: a fork bomb ends in the node.
-pub(super) const PROCESSES: u32 = 512;
+pub(super) const PROCESSES: u32 = 256;
 
 /// Bytes of memory of a node that sets no limit of its own.
-pub(super) const MEMORY: u64 = 512 << 20;
+pub(super) const MEMORY: u64 = 256 << 20;
 
 /// What kind of control groups this process may make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,12 @@ impl Cgroups {
 
     /// Makes a node's groups and sets its limits; the `cgroup.procs` files it has to write itself
     /// into. What a hierarchy lacks is left out.
-    pub(super) fn node(&self, instance: &str, node: &str, limits: &Limits) -> io::Result<Vec<PathBuf>> {
+    pub(super) fn node(
+        &self,
+        instance: &str,
+        node: &str,
+        limits: &Limits,
+    ) -> io::Result<Vec<PathBuf>> {
         let memory = limits.memory.unwrap_or(MEMORY).to_string();
         let processes = limits.processes.unwrap_or(PROCESSES).to_string();
         let quota = limits.cpu.map(|share| (share.max(0.01) * 100_000.0) as u64);

@@ -12,7 +12,7 @@ use tokio::net::UnixStream;
 use super::cgroup::{self, Cgroups};
 use super::folder::{Folder, Kept};
 use super::wire::{self, NodeStatus, Reply, Request, Status};
-use super::{Options, event};
+use super::{Options, event, plan};
 use crate::{Changes, Error, Event, LogLine, PATIENCE, Progress, Result};
 
 /// Asks one question. `None` when the instance has no supervisor.
@@ -63,8 +63,10 @@ pub(super) async fn next(stream: &mut UnixStream) -> Result<Reply> {
         )),
         Err(error) => Err(Error::failed(
             "asking the instance's supervisor",
-            format!("{error}; it may be of another version of labctl: `labctl down` and `up` \
-                     replace it"),
+            format!(
+                "{error}; it may be of another version of labctl: `labctl down` and `up` \
+                     replace it"
+            ),
         )),
     }
 }
@@ -137,7 +139,10 @@ pub(super) async fn start(
     let status = tokio::task::spawn_blocking(move || command.status());
     let status = status.await.map_err(|error| Error::failed(what, error))?.map_err(fail)?;
     if !status.success() {
-        return Err(Error::failed(what, format!("{} ended with {status}", options.program.display())));
+        return Err(Error::failed(
+            what,
+            format!("{} ended with {status}", options.program.display()),
+        ));
     }
     folder.connect().await?.ok_or_else(|| {
         let log = std::fs::read_to_string(path.join("supervisor.log")).unwrap_or_default();
@@ -183,11 +188,10 @@ pub(super) async fn ended(stream: &mut UnixStream, folder: &Folder) -> Result<()
 /// What goes of an instance whose supervisor has died: only its folder was left.
 pub(super) fn left_behind(folder: &Folder, instance: &str, progress: Progress<'_>) -> Changes {
     progress(Event { subject: instance.to_owned(), what: "removed" });
-    let nodes = folder.kept().map(|kept| kept.deployment.nodes).unwrap_or_default();
-    Changes {
-        remove: nodes.iter().map(|spec| spec.name().to_owned()).collect(),
-        ..Changes::default()
-    }
+    let old = folder.kept().map(|kept| kept.deployment).unwrap_or_default();
+    let nodes = old.nodes.iter().map(|spec| plan::node(spec.name()));
+    let networks = old.networks.iter().map(|network| plan::network(&network.name));
+    Changes { remove: nodes.chain(networks).collect(), ..Changes::default() }
 }
 
 fn groups() -> Cgroups {
@@ -201,9 +205,8 @@ pub(super) fn sweep(state: &Path, folder: &Folder, instance: &str) -> Result<()>
     let removed = groups()
         .remove_instance(&group)
         .map_err(|error| Error::failed(format!("the control groups of {instance}"), error));
-    let folder = folder
-        .remove()
-        .map_err(|error| Error::failed(format!("the folder of {instance}"), error));
+    let folder =
+        folder.remove().map_err(|error| Error::failed(format!("the folder of {instance}"), error));
     Error::collect([removed, folder].into_iter().filter_map(Result::err).collect())
 }
 
@@ -219,7 +222,9 @@ pub(super) fn sweep_groups(state: &Path, gone: &mut Vec<String>) -> Result<()> {
         }
         match groups.remove_instance(&group) {
             Ok(()) => gone.push(name.to_owned()),
-            Err(error) => errors.push(Error::failed(format!("the control groups of {name}"), error)),
+            Err(error) => {
+                errors.push(Error::failed(format!("the control groups of {name}"), error))
+            }
         }
     }
     Error::collect(errors)
@@ -260,7 +265,9 @@ pub(super) async fn lines(
         async move {
             let mut stream = stream?;
             match wire::receive::<Reply>(&mut stream).await {
-                Ok(Some((Reply::Line(text), _))) => Some((Ok(LogLine { node, text }), Some(stream))),
+                Ok(Some((Reply::Line(text), _))) => {
+                    Some((Ok(LogLine { node, text }), Some(stream)))
+                }
                 Ok(Some((Reply::Failed(failure), _))) => Some((Err(failure.into()), None)),
                 // The end, or the end of the instance.
                 Ok(_) => None,

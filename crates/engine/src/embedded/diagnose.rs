@@ -24,9 +24,8 @@ struct Facts {
 
 impl Facts {
     fn read() -> Self {
-        let number = |path: &str| -> Option<u64> {
-            fs::read_to_string(path).ok()?.trim().parse().ok()
-        };
+        let number =
+            |path: &str| -> Option<u64> { fs::read_to_string(path).ok()?.trim().parse().ok() };
         let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
         let confined = fs::read_to_string("/proc/self/attr/current").ok();
         Self {
@@ -36,7 +35,9 @@ impl Facts {
                 == Some(1),
             clone_forbidden: number("/proc/sys/kernel/unprivileged_userns_clone") == Some(0),
             most_namespaces: number("/proc/sys/user/max_user_namespaces"),
-            filtered: status.lines().any(|line| line.starts_with("Seccomp:") && line.ends_with('2')),
+            filtered: status
+                .lines()
+                .any(|line| line.starts_with("Seccomp:") && line.ends_with('2')),
             confined: confined
                 .map(|text| text.trim_matches(['\0', '\n', ' ']).to_owned())
                 .filter(|text| !text.is_empty() && !text.starts_with("unconfined")),
@@ -61,10 +62,12 @@ impl Facts {
                     "the security profile `{profile}` forbids it: start the container with \
                      `--security-opt apparmor=unconfined`"
                 ),
-                None if self.filtered => "a system call filter forbids it: start the container with \
+                None if self.filtered => {
+                    "a system call filter forbids it: start the container with \
                     `--cap-add NET_ADMIN --cap-add SYS_ADMIN`, and on old engines with \
                     `--security-opt seccomp=unconfined`"
-                    .into(),
+                        .into()
+                }
                 None => "labctl needs Linux 5.8 or newer with network, mount, pid, uts and ipc \
                          namespaces, veth and bridge"
                     .into(),
@@ -134,7 +137,8 @@ fn attempt(folder: &Path) -> io::Result<String> {
         name: "end".into(),
         mac: net::Mac::default(),
     };
-    let cable = net::bridge::Cable { mac: "02:00:00:00:00:01".parse().unwrap_or(cable.mac), ..cable };
+    let cable =
+        net::bridge::Cable { mac: "02:00:00:00:00:01".parse().unwrap_or(cable.mac), ..cable };
     bridges.plug(&[cable]).map_err(io::Error::other)?;
     let cgroups = Cgroups::find(Path::new("/sys/fs/cgroup"));
     let who = if own_user { "a user namespace of its own" } else { "root's capabilities" };

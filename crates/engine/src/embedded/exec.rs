@@ -88,7 +88,7 @@ fn enter(job: &Job<'_>, report: &UnixStream) -> io::Result<Infallible> {
         nix::unistd::setgid(0.into()).doing("becoming the node's root")?;
         nix::unistd::setuid(0.into()).doing("becoming the node's root")?;
     }
-    let terminal = job.terminal.map(|size| open_terminal(size)).transpose()?;
+    let terminal = job.terminal.map(open_terminal).transpose()?;
     match process::clone(libc::CLONE_PARENT).doing("making a process in the node")? {
         Some(pid) => {
             let number = pid.as_raw().to_ne_bytes();
@@ -111,10 +111,13 @@ fn enter(job: &Job<'_>, report: &UnixStream) -> io::Result<Infallible> {
             let keep = &mut [report.as_raw_fd()];
             let only = process::only(streams[0], streams[1], streams[2], keep);
             // From here on the command's own error output is where errors go.
-            process::child(|| {
-                only?;
-                run(job, slave.is_some())
-            }, complain)
+            process::child(
+                || {
+                    only?;
+                    run(job, slave.is_some())
+                },
+                complain,
+            )
         }
     }
 }

@@ -64,12 +64,11 @@ pub(super) fn default_root() -> PathBuf {
 /// Makes `root`, private to this user; refuses one that another user could have put there.
 pub(super) fn make_root(root: &Path) -> Result<()> {
     let make = DirBuilder::new().mode(0o700).recursive(true).create(root);
-    let metadata = make.and_then(|()| fs::symlink_metadata(root)).map_err(|error| {
-        Error::Unavailable {
+    let metadata =
+        make.and_then(|()| fs::symlink_metadata(root)).map_err(|error| Error::Unavailable {
             message: format!("cannot make the folder {}: {error}", root.display()),
             help: "set XDG_RUNTIME_DIR to a folder of yours".into(),
-        }
-    })?;
+        })?;
     let owner = nix::unistd::geteuid().as_raw();
     if !metadata.is_dir() || metadata.uid() != owner || metadata.permissions().mode() & 0o077 != 0 {
         return Err(Error::Unavailable {
@@ -152,7 +151,8 @@ impl Folder {
     /// The lock, if the folder is there and its lock is free at once.
     pub(super) fn try_lock(&self) -> io::Result<Option<Lock>> {
         let path = self.path.join("lock");
-        let open = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
+        let open =
+            OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = match open {
             Ok(file) => file,
             // The folder was removed in between: the next try makes it again.
@@ -166,7 +166,9 @@ impl Folder {
         };
         // Who held it before may have removed the folder; then this lock is on a dead file.
         let current = fs::metadata(&path).is_ok_and(|there| {
-            locked.metadata().is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
+            locked
+                .metadata()
+                .is_ok_and(|ours| (ours.dev(), ours.ino()) == (there.dev(), there.ino()))
         });
         Ok(current.then_some(Lock(locked)))
     }
@@ -191,7 +193,10 @@ impl Folder {
     pub(super) async fn connect(&self) -> Result<Option<UnixStream>> {
         use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
         let fail = |error| {
-            Err(Error::failed(format!("connecting to the supervisor in {}", self.path.display()), error))
+            Err(Error::failed(
+                format!("connecting to the supervisor in {}", self.path.display()),
+                error,
+            ))
         };
         let directory = match File::open(&self.path) {
             Ok(directory) => directory,

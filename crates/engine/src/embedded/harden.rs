@@ -19,6 +19,9 @@ use crate::Limits;
 const CAPABILITIES: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, Capability::CAP_NET_BIND_SERVICE];
 
+/// Bytes of the largest file a process of a node may write.
+const FILE_SIZE: u64 = 64 << 20;
+
 /// Flags of `clone` that make namespaces.
 const NAMESPACES: u64 = (libc::CLONE_NEWNS
     | libc::CLONE_NEWUTS
@@ -111,12 +114,8 @@ impl Filters {
         // A thread or a process is fine, a namespace is not.
         let mut clone = Vec::new();
         for bit in (0..32).map(|bit| 1u64 << bit).filter(|bit| NAMESPACES & bit != 0) {
-            let condition = SeccompCondition::new(
-                0,
-                SeccompCmpArgLen::Dword,
-                SeccompCmpOp::MaskedEq(bit),
-                bit,
-            );
+            let condition =
+                SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit);
             clone.push(SeccompRule::new(vec![condition.map_err(backend)?]).map_err(backend)?);
         }
         rules.insert(libc::SYS_clone, clone);
@@ -132,10 +131,8 @@ impl Filters {
         );
         // The same calls by their x32 numbers, which the architecture check lets through.
         if cfg!(target_arch = "x86_64") {
-            let twins: Vec<_> = rules
-                .iter()
-                .map(|(call, rules)| (call | 0x4000_0000, rules.clone()))
-                .collect();
+            let twins: Vec<_> =
+                rules.iter().map(|(call, rules)| (call | 0x4000_0000, rules.clone())).collect();
             rules.extend(twins);
         }
         let deny = filter(rules, libc::EPERM)?;
@@ -213,14 +210,13 @@ pub(super) fn limit(limits: &Limits, own_user: bool, control_groups: bool) -> io
     };
     set(Resource::RLIMIT_CORE, 0)?;
     set(Resource::RLIMIT_NOFILE, 8192)?;
+    set(Resource::RLIMIT_FSIZE, FILE_SIZE)?;
     if own_user {
         let processes = limits.processes.unwrap_or(super::cgroup::PROCESSES);
         set(Resource::RLIMIT_NPROC, processes.into())?;
     }
-    if !control_groups {
-        if let Some(memory) = limits.memory {
-            set(Resource::RLIMIT_DATA, memory)?;
-        }
+    if let Some(memory) = limits.memory.filter(|_| !control_groups) {
+        set(Resource::RLIMIT_DATA, memory)?;
     }
     Ok(())
 }
@@ -242,7 +238,8 @@ mod tests {
         unsafe {
             let pid = libc::fork();
             if pid == 0 {
-                let ready = nix::sys::prctl::set_no_new_privs().is_ok() && filters.install().is_ok();
+                let ready =
+                    nix::sys::prctl::set_no_new_privs().is_ok() && filters.install().is_ok();
                 libc::_exit(if ready { test() } else { 99 });
             }
             let mut status = 0;
@@ -260,7 +257,9 @@ mod tests {
                 &|| unsafe { libc::syscall(libc::SYS_bpf, 0, 0, 0) },
                 &|| unsafe { libc::syscall(libc::SYS_keyctl, 0, 0, 0) },
                 &|| unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_NEWNET, 0, 0, 0, 0) },
-                &|| unsafe { libc::syscall(libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0) },
+                &|| unsafe {
+                    libc::syscall(libc::SYS_socket, libc::AF_VSOCK, libc::SOCK_STREAM, 0)
+                },
             ];
             for (n, call) in calls.iter().enumerate() {
                 let errno = (call() == -1).then(nix::errno::Errno::last_raw);

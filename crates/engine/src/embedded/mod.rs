@@ -163,7 +163,8 @@ impl Engine for Embedded {
                     return Err(Error::failed(what(), why));
                 }
                 if !deployment.networks.iter().any(|network| network.name == link.network) {
-                    let why = format!("it is plugged into `{}`, which does not exist", link.network);
+                    let why =
+                        format!("it is plugged into `{}`, which does not exist", link.network);
                     return Err(Error::failed(what(), why));
                 }
             }
@@ -286,10 +287,9 @@ impl Engine for Embedded {
 
     async fn control(&self, instance: &str, node: &str) -> Result<node::Client> {
         let key = (instance.to_owned(), node.to_owned());
-        if let Some(client) = self.clients().get(&key) {
-            if client.closed().is_none() {
-                return Ok(client.clone());
-            }
+        let known = self.clients().get(&key).filter(|client| client.closed().is_none()).cloned();
+        if let Some(client) = known {
+            return Ok(client);
         }
         let folder = self.folder(instance)?;
         let request = Request::Control { node: node.to_owned() };

@@ -5,6 +5,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::wire::Status;
 use crate::{Changes, Deployment};
 
+/// How a node is called in [`Changes`].
+pub(super) fn node(name: &str) -> String {
+    format!("node {name}")
+}
+
+/// How a network is called in [`Changes`].
+pub(super) fn network(name: &str) -> String {
+    format!("network {name}")
+}
+
+/// The nodes among names of [`Changes`].
+pub(super) fn nodes(names: &[String]) -> impl Iterator<Item = &str> {
+    names.iter().filter_map(|name| name.strip_prefix("node "))
+}
+
 /// What makes the instance `now` what `wanted` says. A node that was stopped is started again, so
 /// it counts as replaced.
 pub(super) fn changes(now: &Status, wanted: &Deployment) -> Changes {
@@ -14,9 +29,10 @@ pub(super) fn changes(now: &Status, wanted: &Deployment) -> Changes {
         wanted.networks.iter().map(|network| network.name.as_str()).collect();
     for name in &wanted_networks {
         let list = if networks.contains(name) { &mut changes.keep } else { &mut changes.create };
-        list.push((*name).to_owned());
+        list.push(network(name));
     }
-    let nodes: BTreeMap<&str, _> = now.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
+    let nodes: BTreeMap<&str, _> =
+        now.nodes.iter().map(|node| (node.name.as_str(), node)).collect();
     let mut wanted_nodes = BTreeSet::new();
     for spec in &wanted.nodes {
         let name = spec.name();
@@ -29,11 +45,12 @@ pub(super) fn changes(now: &Status, wanted: &Deployment) -> Changes {
                 if same { &mut changes.keep } else { &mut changes.replace }
             }
         };
-        list.push(name.to_owned());
+        list.push(self::node(name));
     }
-    let old_networks = networks.difference(&wanted_networks).copied();
-    let old_nodes = nodes.keys().copied().filter(|name| !wanted_nodes.contains(name));
-    changes.remove = old_nodes.chain(old_networks).map(str::to_owned).collect();
+    let old_networks = networks.difference(&wanted_networks).map(|name| network(name));
+    let old_nodes =
+        nodes.keys().filter(|name| !wanted_nodes.contains(*name)).map(|name| self::node(name));
+    changes.remove = old_nodes.chain(old_networks).collect();
     changes
 }
 
@@ -70,14 +87,19 @@ mod tests {
         };
         let wanted = Deployment {
             networks: vec![Network { name: "lan".into() }, Network { name: "dmz".into() }],
-            nodes: vec![spec("same", "a"), spec("stopped", "a"), spec("changed", "b"), spec("new", "a")],
+            nodes: vec![
+                spec("same", "a"),
+                spec("stopped", "a"),
+                spec("changed", "b"),
+                spec("new", "a"),
+            ],
             ..Deployment::default()
         };
         let changes = changes(&now, &wanted);
-        assert_eq!(changes.create, ["dmz", "new"]);
-        assert_eq!(changes.replace, ["stopped", "changed"]);
-        assert_eq!(changes.keep, ["lan", "same"]);
-        assert_eq!(changes.remove, ["gone", "old"]);
+        assert_eq!(changes.create, ["network dmz", "node new"]);
+        assert_eq!(changes.replace, ["node stopped", "node changed"]);
+        assert_eq!(changes.keep, ["network lan", "node same"]);
+        assert_eq!(changes.remove, ["node gone", "network old"]);
         assert!(!changes.is_empty());
     }
 }

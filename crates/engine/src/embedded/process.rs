@@ -67,9 +67,8 @@ impl Child {
     /// Sends a signal; a process that is gone is no error.
     pub(super) fn signal(&self, signal: libc::c_int) -> io::Result<()> {
         // SAFETY: no memory is passed: the third argument may be null.
-        let result = unsafe {
-            libc::syscall(libc::SYS_pidfd_send_signal, self.descriptor(), signal, 0, 0)
-        };
+        let result =
+            unsafe { libc::syscall(libc::SYS_pidfd_send_signal, self.descriptor(), signal, 0, 0) };
         match Errno::result(result) {
             Ok(_) | Err(Errno::ESRCH) => Ok(()),
             Err(errno) => Err(errno.into()),

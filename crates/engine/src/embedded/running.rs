@@ -233,7 +233,6 @@ async fn complaint(mut report: pipe::Receiver, begun: &[u8]) -> std::io::Error {
     std::io::Error::other(String::from_utf8_lossy(&text).into_owned())
 }
 
-
 async fn pump(mut from: pipe::Receiver, log: Rc<Log>) {
     let mut buffer = vec![0; 4096];
     while let Ok(n) = from.read(&mut buffer).await {

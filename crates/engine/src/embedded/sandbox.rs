@@ -39,9 +39,9 @@ pub(super) struct Sandbox {
 
 /// Whether this process has what the engine needs without a user namespace.
 pub(super) fn privileged() -> bool {
-    [Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN].into_iter().all(|capability| {
-        caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false)
-    })
+    [Capability::CAP_SYS_ADMIN, Capability::CAP_NET_ADMIN]
+        .into_iter()
+        .all(|capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false))
 }
 
 /// Makes this process the only one of a user namespace in which it is root.
@@ -132,7 +132,8 @@ fn make_base(base: &Path, libraries: &[PathBuf], commands: &[String]) -> io::Res
     make_folder(&base.join("bin"))?;
     show_program(&base.join("bin/labctl"))?;
     for command in commands.iter().filter(|command| *command != "labctl") {
-        let plain = !command.is_empty() && !command.contains('/') && *command != "." && *command != "..";
+        let plain =
+            !command.is_empty() && !command.contains('/') && *command != "." && *command != "..";
         if !plain {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -157,7 +158,8 @@ fn make_base(base: &Path, libraries: &[PathBuf], commands: &[String]) -> io::Res
     if let Some(loader) = interpreter(Path::new("/proc/self/exe"))? {
         let inside = base.join(loader.strip_prefix("/").unwrap_or(&loader));
         if !inside.exists() {
-            fs::create_dir_all(inside.parent().unwrap_or(base)).doing("making the loader's folder")?;
+            fs::create_dir_all(inside.parent().unwrap_or(base))
+                .doing("making the loader's folder")?;
             let real = fs::canonicalize(&loader).doing("finding the program's loader")?;
             link(&real, &inside)?;
         }
@@ -230,8 +232,11 @@ pub(super) fn mount_new(kind: &str, at: &Path, flags: MsFlags, options: &str) ->
 /// Shows `from` at `to` as well.
 pub(super) fn bind(from: &Path, to: &Path, below: bool) -> io::Result<()> {
     let flags = if below { MsFlags::MS_BIND | MsFlags::MS_REC } else { MsFlags::MS_BIND };
-    mount(Some(from), to, None::<&str>, flags, None::<&str>)
-        .doing(&format!("showing {} at {}", from.display(), to.display()))
+    mount(Some(from), to, None::<&str>, flags, None::<&str>).doing(&format!(
+        "showing {} at {}",
+        from.display(),
+        to.display()
+    ))
 }
 
 fn bind_file(from: &Path, to: &Path, protect: bool) -> io::Result<()> {

@@ -124,7 +124,8 @@ async fn logs(stream: &mut UnixStream, node: &Node, follow: bool) {
 
 fn not_running(node: &Node) -> Error {
     let status = node.status();
-    let detail = if status.detail.is_empty() { String::new() } else { format!(" ({})", status.detail) };
+    let detail =
+        if status.detail.is_empty() { String::new() } else { format!(" ({})", status.detail) };
     Error::failed(
         format!("reaching {}", node.name()),
         format!("it is {}{detail}; `labctl start` starts a stopped node", status.state),
@@ -160,9 +161,7 @@ async fn control(node: &Node) -> Result<OwnedFd> {
 /// node cannot point its supervisor elsewhere.
 fn agent_socket(root: &Path) -> io::Result<OwnedFd> {
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
-    let open = |path: &Path| {
-        fs::OpenOptions::new().read(true).custom_flags(flags).open(path)
-    };
+    let open = |path: &Path| fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
     let mut at = open(root)?;
     let inside = Path::new(node::paths::AGENT_SOCKET);
     for step in inside.strip_prefix("/").unwrap_or(inside) {

@@ -26,7 +26,11 @@ use crate::{Chunk, Error, ExecOptions, Result, Session, TerminalSize};
 const AHEAD: usize = 16;
 
 /// Starts a command; returns when it has been started.
-pub(super) async fn open(mut stream: UnixStream, node: &str, options: ExecOptions) -> Result<Session> {
+pub(super) async fn open(
+    mut stream: UnixStream,
+    node: &str,
+    options: ExecOptions,
+) -> Result<Session> {
     let what = || format!("running `{}` in {node}", options.command.join(" "));
     let fail = |error: io::Error| Error::failed(what(), error);
     if options.command.is_empty() {
@@ -40,7 +44,8 @@ pub(super) async fn open(mut stream: UnixStream, node: &str, options: ExecOption
     };
     let (sender, output) = mpsc::channel(AHEAD);
     let (over, is_over) = watch::channel(false);
-    let (input, resize): (Pin<Box<dyn AsyncWrite + Send>>, Option<Arc<AsyncFd<File>>>);
+    let input: Pin<Box<dyn AsyncWrite + Send>>;
+    let resize: Option<Arc<AsyncFd<File>>>;
     if options.terminal.is_some() {
         wire::send(&mut stream, &request, &[]).await.map_err(fail)?;
         let fd = started(&mut stream).await?.into_iter().next();

@@ -19,7 +19,9 @@ use nix::unistd::Pid;
 
 use super::harden::{self, Filters};
 use super::process::{self, Doing, Program};
-use super::sandbox::{Sandbox, bind, change_root, make_folder, map_user, mount_new, quiet_ipv6, read_only};
+use super::sandbox::{
+    Sandbox, bind, change_root, make_folder, map_user, mount_new, quiet_ipv6, read_only,
+};
 use crate::NodeSpec;
 
 /// The child's word that its network namespace exists.
@@ -80,7 +82,8 @@ pub(super) fn bear(birth: &Birth<'_>) -> io::Result<Born> {
     let (go_child, go) = io::pipe()?;
     let (log, log_child) = io::pipe()?;
     let null = fs::File::open("/base/dev/null")?;
-    let mut flags = libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
+    let mut flags =
+        libc::CLONE_NEWNS | libc::CLONE_NEWPID | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC;
     if birth.sandbox.own_user {
         flags |= libc::CLONE_NEWUSER;
     }
@@ -89,7 +92,8 @@ pub(super) fn bear(birth: &Birth<'_>) -> io::Result<Born> {
         None => {
             let (mut report, mut go) = (report_child, go_child);
             let keep = &mut [report.as_raw_fd(), go.as_raw_fd()];
-            let only = process::only(null.as_raw_fd(), log_child.as_raw_fd(), log_child.as_raw_fd(), keep);
+            let only =
+                process::only(null.as_raw_fd(), log_child.as_raw_fd(), log_child.as_raw_fd(), keep);
             let mut told = report.try_clone();
             process::child(
                 || {
@@ -156,8 +160,9 @@ fn make_root(sandbox: &Sandbox, root: &Path) -> io::Result<()> {
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount_new("proc", &root.join("proc"), quiet, "")?;
     // Where the kernel refuses a view on devices, the folder is empty.
-    mount_new("sysfs", &root.join("sys"), quiet | MsFlags::MS_RDONLY, "")
-        .or_else(|_| mount_new("tmpfs", &root.join("sys"), quiet | MsFlags::MS_RDONLY, "size=4k"))?;
+    mount_new("sysfs", &root.join("sys"), quiet | MsFlags::MS_RDONLY, "").or_else(|_| {
+        mount_new("tmpfs", &root.join("sys"), quiet | MsFlags::MS_RDONLY, "size=4k")
+    })?;
     mount_new(
         "devpts",
         &root.join("dev/pts"),
@@ -171,7 +176,20 @@ fn make_root(sandbox: &Sandbox, root: &Path) -> io::Result<()> {
 fn network_settings(spec: &NodeSpec) -> io::Result<()> {
     quiet_ipv6();
     let forward = if spec.config.forwarding { "1" } else { "0" };
-    fs::write("/proc/sys/net/ipv4/ip_forward", forward).doing("switching forwarding")?;
+    // The same settings as on Docker. Redirects would teach hosts a way around a router; the rate
+    // limit would swallow answers that traceroute waits for.
+    for (name, value) in [
+        ("ip_forward", forward),
+        ("conf/all/send_redirects", "0"),
+        ("conf/default/send_redirects", "0"),
+        ("conf/all/rp_filter", "0"),
+        ("conf/default/rp_filter", "0"),
+    ] {
+        fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
+            .doing(&format!("setting net.ipv4.{name}"))?;
+    }
+    // Older kernels have this one for the whole machine only.
+    let _ = fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0");
     // Ping sockets for every group of the node: only root is mapped where a user owns the lab.
     let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0");
     loopback_up().doing("bringing up the loopback interface")
@@ -247,7 +265,8 @@ fn write_files(spec: &NodeSpec) -> io::Result<()> {
     put(Path::new("/etc/group"), b"root:x:0:\nnogroup:x:65534:\n", 0o644)?;
     put(Path::new("/etc/hosts"), hosts(spec).as_bytes(), 0o644)?;
     let resolver = &spec.config.resolver;
-    let mut resolv: String = resolver.servers.iter().map(|ip| format!("nameserver {ip}\n")).collect();
+    let mut resolv: String =
+        resolver.servers.iter().map(|ip| format!("nameserver {ip}\n")).collect();
     if !resolver.search.is_empty() {
         resolv.push_str(&format!("search {}\n", resolver.search.join(" ")));
     }

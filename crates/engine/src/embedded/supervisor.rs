@@ -54,7 +54,9 @@ pub fn supervisor_main(args: Vec<OsString>) -> ExitCode {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match args.first().map(String::as_str) {
         Some("probe") => diagnose::probe(),
-        Some("run") if args.len() >= 3 => run(Path::new(&args[1]), args[2].parse().ok(), &args[3..]),
+        Some("run") if args.len() >= 3 => {
+            run(Path::new(&args[1]), args[2].parse().ok(), &args[3..])
+        }
         _ => {
             use std::io::Write;
             let text = b"labctl supervisor is started by labctl itself, not by hand\n";
@@ -209,7 +211,7 @@ impl Supervisor {
             // A node that was only stopped keeps its files.
             let same: BTreeSet<String> = deployment.nodes.iter().map(NodeSpec::hash).collect();
             let nodes = self.nodes.borrow();
-            let leaving = changes.remove.iter().chain(&changes.replace);
+            let leaving = plan::nodes(&changes.remove).chain(plan::nodes(&changes.replace));
             let leaving = leaving.filter_map(|name| nodes.get(name).cloned());
             leaving.filter(|node| !same.contains(&node.hash)).collect()
         };
@@ -220,25 +222,27 @@ impl Supervisor {
         errors.extend(futures::future::join_all(stopped).await.into_iter().filter_map(Result::err));
         errors.extend(self.switches(&deployment, events).err());
         let wanted: BTreeSet<&str> =
-            changes.create.iter().chain(&changes.replace).map(String::as_str).collect();
-        let started = deployment.nodes.iter().filter(|spec| wanted.contains(spec.name())).map(|spec| {
-            let mut nodes = self.nodes.borrow_mut();
-            let node = nodes.entry(spec.name().to_owned()).or_insert_with(|| Node::new(spec.clone()));
-            let node = node.clone();
-            async move {
-                tell(events, node.name(), "starting");
-                let result = node.start(self).await;
-                match &result {
-                    Ok(()) => tell(events, node.name(), "started"),
-                    // It is not there, so that the next `up` makes it.
-                    Err(_) => {
-                        tell(events, node.name(), "failed");
-                        let _ = self.forget(&node).await;
+            plan::nodes(&changes.create).chain(plan::nodes(&changes.replace)).collect();
+        let started =
+            deployment.nodes.iter().filter(|spec| wanted.contains(spec.name())).map(|spec| {
+                let mut nodes = self.nodes.borrow_mut();
+                let node =
+                    nodes.entry(spec.name().to_owned()).or_insert_with(|| Node::new(spec.clone()));
+                let node = node.clone();
+                async move {
+                    tell(events, node.name(), "starting");
+                    let result = node.start(self).await;
+                    match &result {
+                        Ok(()) => tell(events, node.name(), "started"),
+                        // It is not there, so that the next `up` makes it.
+                        Err(_) => {
+                            tell(events, node.name(), "failed");
+                            let _ = self.forget(&node).await;
+                        }
                     }
+                    result
                 }
-                result
-            }
-        });
+            });
         errors.extend(futures::future::join_all(started).await.into_iter().filter_map(Result::err));
         Error::collect(errors)?;
         Ok(changes)
@@ -338,8 +342,8 @@ impl Supervisor {
         let _one = self.changing.lock().await;
         let nodes: Vec<Rc<Node>> = self.nodes.borrow().values().cloned().collect();
         let mut changes = Changes::default();
-        changes.remove.extend(self.networks.borrow().keys().cloned());
-        changes.remove.extend(nodes.iter().map(|node| node.name().to_owned()));
+        changes.remove.extend(nodes.iter().map(|node| plan::node(node.name())));
+        changes.remove.extend(self.networks.borrow().keys().map(|name| plan::network(name)));
         let gone = nodes.iter().map(|node| async {
             tell(events, node.name(), "removing");
             self.forget(node).await.inspect(|()| tell(events, node.name(), "removed"))
@@ -347,7 +351,9 @@ impl Supervisor {
         let mut errors: Vec<Error> =
             futures::future::join_all(gone).await.into_iter().filter_map(Result::err).collect();
         let groups = self.sandbox.cgroups.remove_instance(&self.group);
-        errors.extend(groups.err().map(|error| Error::failed("the instance's control groups", error)));
+        errors.extend(
+            groups.err().map(|error| Error::failed("the instance's control groups", error)),
+        );
         Error::collect(errors).map(|()| changes)
     }
 }

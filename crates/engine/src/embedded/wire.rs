@@ -8,9 +8,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg,
-};
+use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
@@ -162,7 +160,14 @@ impl From<Failure> for Error {
 /// The names of events are static in [`crate::Event`].
 pub(super) fn event_name(what: &str) -> &'static str {
     const KNOWN: [&str; 8] = [
-        "creating", "created", "starting", "started", "removing", "removed", "replacing", "failed",
+        "creating",
+        "created",
+        "starting",
+        "started",
+        "removing",
+        "removed",
+        "replacing",
+        "failed",
     ];
     KNOWN.into_iter().find(|known| *known == what).unwrap_or("changed")
 }
@@ -208,9 +213,8 @@ pub(super) async fn receive<T: DeserializeOwned>(
     let (mut have, mut fds) = (0, Vec::new());
     while have < head.len() {
         stream.readable().await?;
-        let result = stream.try_io(Interest::READABLE, || {
-            take(stream.as_raw_fd(), &mut head[have..], &mut fds)
-        });
+        let result = stream
+            .try_io(Interest::READABLE, || take(stream.as_raw_fd(), &mut head[have..], &mut fds));
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
@@ -240,9 +244,8 @@ pub(super) async fn receive_bytes(stream: &mut UnixStream) -> io::Result<(Vec<u8
     let (mut bytes, mut have, mut fds) = (vec![0; 4096], 0, Vec::new());
     while have < bytes.len() {
         stream.readable().await?;
-        let result = stream.try_io(Interest::READABLE, || {
-            take(stream.as_raw_fd(), &mut bytes[have..], &mut fds)
-        });
+        let result = stream
+            .try_io(Interest::READABLE, || take(stream.as_raw_fd(), &mut bytes[have..], &mut fds));
         match result {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(0) => break,

@@ -37,11 +37,14 @@ pub fn tests() -> Vec<Test> {
         for (name, body) in all {
             let name = format!("{kind}-{name}");
             let instance = name.clone();
-            tests.push((name, Box::new(move || {
-                if let Some(engine) = engine(kind) {
-                    body(engine, instance.clone());
-                }
-            })));
+            tests.push((
+                name,
+                Box::new(move || {
+                    if let Some(engine) = engine(kind) {
+                        body(engine, instance.clone());
+                    }
+                }),
+            ));
         }
     }
     tests
@@ -63,7 +66,7 @@ fn overlap(engine: Arc<dyn Engine>, name: String) {
             let first = tokio::time::timeout(PATIENCE, listening.output.next()).await.unwrap();
             assert!(matches!(first, Some(Ok(Chunk::Out(_)))));
             // Sessions stay open until both have been asked.
-            tokio::spawn(async move { listening.exit.await });
+            tokio::spawn(listening.exit);
         }
         for (lab, says) in labs.into_iter().zip(["one", "two"]) {
             let (code, out, _) = lab.run("a", &["connect", "10.9.0.2", "4000"]).await;
@@ -102,7 +105,10 @@ fn codes(engine: Arc<dyn Engine>, name: String) {
         assert_eq!((out.as_str(), err.as_str()), ("to out", "to err"));
         let (_, out, _) = lab.run("a", &["env"]).await;
         assert!(out.lines().any(|line| line == "GREETING=hello"), "{out}");
-        assert!(out.lines().any(|line| line.starts_with("PATH=") && line.contains("/bin")), "{out}");
+        assert!(
+            out.lines().any(|line| line.starts_with("PATH=") && line.contains("/bin")),
+            "{out}"
+        );
     });
 }
 
@@ -238,7 +244,7 @@ fn again(engine: Arc<dyn Engine>, name: String) {
         // One node changes: only it is replaced.
         lab.deployment.nodes[0].config.forwarding = true;
         let plan = engine.changes(&lab.deployment).await.unwrap();
-        assert_eq!(plan.replace, ["a"], "{plan:?}");
+        assert_eq!(plan.replace, ["node a"], "{plan:?}");
         lab.ready().await;
         assert_ne!(lab.pid("a").await, a);
         assert_eq!(lab.pid("b").await, b);
@@ -247,11 +253,15 @@ fn again(engine: Arc<dyn Engine>, name: String) {
         lab.deployment.nodes[1] = spec("c", 3, &["lan", "dmz"]);
         let a = lab.pid("a").await;
         let changes = lab.up().await.unwrap();
-        assert_eq!(changes.remove, ["b"], "{changes:?}");
-        assert!(changes.create.contains(&"c".into()) && changes.create.contains(&"dmz".into()));
+        assert_eq!(changes.remove, ["node b"], "{changes:?}");
+        assert!(
+            changes.create.contains(&"node c".into())
+                && changes.create.contains(&"network dmz".into())
+        );
         lab.node_ready("c").await;
         assert_eq!(lab.pid("a").await, a);
-        let names: Vec<_> = engine.nodes(lab.name()).await.unwrap().into_iter().map(|n| n.name).collect();
+        let names: Vec<_> =
+            engine.nodes(lab.name()).await.unwrap().into_iter().map(|n| n.name).collect();
         assert_eq!(names, ["a", "c"]);
         let (_, links, _) = lab.run("c", &["net"]).await;
         assert!(links.contains("dmz 02:00:00:00:01:03"), "{links}");
@@ -385,7 +395,8 @@ fn walls(engine: Arc<dyn Engine>, name: String) {
         for path in ["/boot", "/usr/bin", "/etc/shadow", "/dev/mem", "/dev/vda", "/dev/kmsg"] {
             assert_eq!(line(&format!("{path} ")), format!("{path} false"), "{out}");
         }
-        for path in ["/bin/x", "/proc/sysrq-trigger", "/sys/kernel/x", "/proc/sys/kernel/hostname"] {
+        for path in ["/bin/x", "/proc/sysrq-trigger", "/sys/kernel/x", "/proc/sys/kernel/hostname"]
+        {
             assert_eq!(line(&format!("write {path}")), format!("write {path} false"), "{out}");
         }
         for path in ["/tmp/x", "/var/lib/labctl/x"] {
@@ -394,7 +405,7 @@ fn walls(engine: Arc<dyn Engine>, name: String) {
         assert_eq!(line("kcore"), "kcore 0");
         assert_eq!(line("host "), "host a");
         assert!(line("/etc/hosts ").contains("10.9.0.1"), "{out}");
-        let (code, out, _) = lab.run("a", &["forbidden"]).await;
+        let (code, out, _) = lab.run("a", &["forbidden", engine.name()]).await;
         assert_eq!((code, out.trim()), (0, ""));
         // The interfaces are its own to set up.
         let (_, out, _) = lab.run("b", &["net"]).await;
@@ -418,7 +429,7 @@ fn missing(engine: Arc<dyn Engine>, name: String) {
         let removed = engine.remove(lab.name(), &|_| {}).await.unwrap();
         let mut names = removed.remove;
         names.sort();
-        assert_eq!(names, ["a", "b", "lan"]);
+        assert_eq!(names, ["network lan", "node a", "node b"]);
     });
 }
 

@@ -10,8 +10,10 @@ use engine::{Engine, Limits, Network};
 use crate::Test;
 use crate::support::{Lab, alive, engine, eventually, kill, runtime, spec};
 
+type Body = fn(Arc<dyn Engine>);
+
 pub fn tests() -> Vec<Test> {
-    let all: [(&str, fn(Arc<dyn Engine>)); 10] = [
+    let all: [(&str, Body); 10] = [
         ("nothing-left", nothing_left),
         ("supervisor-killed", supervisor_killed),
         ("one-fails", one_fails),
@@ -63,9 +65,11 @@ fn groups(lab: &Lab) -> Vec<PathBuf> {
     for root in ["", "memory", "pids", "cpu"] {
         let path = Path::new("/sys/fs/cgroup").join(root).join("labctl");
         let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        found.extend(entries.map(|entry| entry.path()).filter(|path| {
-            path.to_string_lossy().ends_with(&format!(".{}", lab.name()))
-        }));
+        found.extend(
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| path.to_string_lossy().ends_with(&format!(".{}", lab.name()))),
+        );
     }
     found
 }
@@ -137,11 +141,12 @@ fn one_fails(engine: Arc<dyn Engine>) {
         assert!(error.contains('c') && error.contains("lan"), "{error}");
         lab.node_ready("a").await;
         let a = lab.pid("a").await;
-        let names: Vec<_> = engine.nodes(lab.name()).await.unwrap().into_iter().map(|n| n.name).collect();
+        let names: Vec<_> =
+            engine.nodes(lab.name()).await.unwrap().into_iter().map(|n| n.name).collect();
         assert_eq!(names, ["a", "b"]);
         lab.deployment.nodes[2].config.links.pop();
         let changes = lab.up().await.unwrap();
-        assert_eq!(changes.create, ["c"]);
+        assert_eq!(changes.create, ["node c"]);
         assert_eq!(lab.pid("a").await, a);
     });
 }
@@ -256,7 +261,7 @@ pub fn inside() -> ExitCode {
         let (code, out, _) = lab.run("a", &["see"]).await;
         assert_eq!(code, 0);
         assert!(out.contains("CapEff: 0000000000003400"), "{out}");
-        let (code, out, _) = lab.run("a", &["forbidden"]).await;
+        let (code, out, _) = lab.run("a", &["forbidden", "embedded"]).await;
         assert_eq!((code, out.trim()), (0, ""));
         let size = engine::TerminalSize { columns: 80, rows: 24 };
         let (code, out, _) = lab.run_with("b", &["tty"], Some(b"quit\n"), Some(size)).await;
@@ -342,5 +347,8 @@ fn in_a_container() {
     let with = run(&["--cap-add=NET_ADMIN", "--cap-add=SYS_ADMIN"]);
     assert!(with.contains("INSIDE OK"), "{with}");
     let without = run(&[]);
-    assert!(without.contains("INSIDE REFUSED") && without.contains("--cap-add SYS_ADMIN"), "{without}");
+    assert!(
+        without.contains("INSIDE REFUSED") && without.contains("--cap-add SYS_ADMIN"),
+        "{without}"
+    );
 }

@@ -5,8 +5,17 @@
 //! engines`, with words of test names to choose some. Docker's half is skipped where no Docker
 //! answers, the embedded half where namespaces may not be made.
 
-mod commands;
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    clippy::zombie_processes,
+    reason = "a test program; without the usual harness clippy does not know it for one"
+)]
+
 mod both;
+mod commands;
 mod embedded;
 mod support;
 

@@ -158,10 +158,25 @@ impl Lab {
         (code, text(out), text(err))
     }
 
-    /// The process number of a node's agent on the host.
+    /// The process number of a node's agent on the host, and 0 where there is none.
     pub async fn pid(&self, node: &str) -> u32 {
+        if self.engine.name() == "docker" {
+            return self.docker_pid(node);
+        }
         let nodes = self.engine.nodes(self.name()).await.unwrap();
-        nodes.iter().find(|state| state.name == node).and_then(|state| state.pid).unwrap()
+        nodes.iter().find(|state| state.name == node).and_then(|state| state.pid).unwrap_or(0)
+    }
+
+    /// The same by Docker's own program.
+    fn docker_pid(&self, node: &str) -> u32 {
+        let docker = |args: &[&str]| {
+            let output = std::process::Command::new("docker").args(args).output().unwrap();
+            String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        };
+        let instance = format!("label=labctl.instance={}", self.name());
+        let node = format!("label=labctl.node={node}");
+        let id = docker(&["ps", "-q", "--filter", &instance, "--filter", &node]);
+        docker(&["inspect", "-f", "{{.State.Pid}}", &id]).parse().unwrap_or(0)
     }
 
     /// kill -9 of a node's agent; returns when another one runs.
@@ -169,9 +184,8 @@ impl Lab {
         let old = self.pid(node).await;
         kill(old);
         eventually("another agent", async || {
-            let nodes = self.engine.nodes(self.name()).await.unwrap();
-            let state = nodes.iter().find(|state| state.name == node).unwrap();
-            state.state == "running" && state.pid.is_some_and(|pid| pid != old)
+            let pid = self.pid(node).await;
+            self.state(node).await == "running" && pid != old && pid != 0
         })
         .await;
     }
@@ -207,7 +221,10 @@ pub async fn eventually<F: AsyncFnMut() -> bool>(what: &str, mut condition: F) {
 /// Whether a process is there and no zombie.
 pub fn alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().next()).is_some_and(|s| s != "Z")
+    stat.rsplit(')')
+        .next()
+        .and_then(|rest| rest.split_whitespace().next())
+        .is_some_and(|s| s != "Z")
 }
 
 /// Kills a process at once.
