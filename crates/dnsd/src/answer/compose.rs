@@ -6,7 +6,7 @@ use super::{Asked, Verdict};
 use crate::authority::Authority;
 use crate::denial;
 use crate::query::{Query, code};
-use crate::zone::{Look, Node, Place, Set, Zone};
+use crate::zone::{Look, Node, Place, Proofs, Set, Zone};
 
 /// Aliases followed at most.
 pub(super) const MAX_ALIASES: usize = 16;
@@ -242,7 +242,8 @@ impl<'q, 'b> Composer<'q, 'b> {
         for data in &set.data {
             self.one(Section::Authority, Zone::owner(key, node), set.kind, set.ttl, data)?;
         }
-        if self.dnssec() {
+        // In a zone without signatures DS proves nothing and is left out, as others do.
+        if self.dnssec() && !matches!(zone.proofs, Proofs::None) {
             match node.set(RecordType::DS) {
                 Some(ds) => self.set(Section::Authority, Zone::owner(key, node), ds)?,
                 None => self.prove(zone, key, key, denial::What::Delegation)?,
@@ -279,8 +280,10 @@ impl<'q, 'b> Composer<'q, 'b> {
         let name = &*name;
         let node = zone.node(name);
         let node = match (node, cut) {
-            (Some(node), _) if cut.is_some() || node.place == Place::Inside => Some(node),
-            _ => authority
+            // A referral's glue comes from the zone that refers alone.
+            (node, Some(_)) => node,
+            (Some(node), None) if node.place == Place::Inside => Some(node),
+            (_, None) => authority
                 .closest(name)
                 .and_then(|held| held.zone.as_ref())
                 .and_then(|zone| zone.node(name))
