@@ -13,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::agent::Agent;
 use crate::impair::filter_refused;
+use crate::router::console;
 use crate::services::{self, Supervised};
 use crate::state::Impairment;
 use crate::{dhcp, exec, firewall, snapshot};
@@ -46,7 +47,7 @@ impl Agent {
             Request::Exec { command, timeout_ms } => {
                 json(exec::run(&command, Duration::from_millis(timeout_ms)).await?)
             }
-            Request::Console { .. } => Err(self.no_console()),
+            Request::Console { line } => json(self.console(&line).await?),
             Request::Connect { host, port } => {
                 let stream = self.connect(&host, port).await?;
                 channel.splice(stream).await
@@ -66,12 +67,6 @@ impl Agent {
         let mut env = probes::Env::from_config(&self.config);
         env.refresh(Path::new("/etc/resolv.conf"), Path::new("/etc/hosts"));
         env
-    }
-
-    fn no_console(&self) -> Error {
-        let node = &self.config.node;
-        Error::new("no-console", format!("{node} is not a router: it has no console"))
-            .help(format!("`labctl shell {node}` opens a shell in it"))
     }
 
     fn named(&self, name: &str) -> Result<&Arc<Supervised>, Error> {
@@ -141,13 +136,21 @@ impl Agent {
         })
     }
 
-    async fn admin(&self, name: &str, request: Value, channel: &Channel) -> Result<Value, Error> {
+    async fn admin(
+        self: &Arc<Self>,
+        name: &str,
+        request: Value,
+        channel: &Channel,
+    ) -> Result<Value, Error> {
         if name == firewall::TABLE {
             let counters = net::nft::counters(Family::Ipv4, firewall::TABLE);
             return json(counters.map_err(filter_refused)?);
         }
-        if name == dhcp::SERVICE {
-            return self.dhcp_request(&request).await;
+        match name {
+            dhcp::SERVICE => return self.dhcp_request(&request).await,
+            console::SERVICE => return self.console_session(&request).await,
+            "rip" => return self.rip_request().await,
+            _ => {}
         }
         let service = self.named(name)?;
         if !service.is_on() {

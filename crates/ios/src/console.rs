@@ -64,6 +64,12 @@ impl Console {
         format!("{name}{}", self.mode.prompt())
     }
 
+    /// Takes the configuration as another session has left it.
+    pub fn follow(&mut self, config: RouterConfig) {
+        self.config = config;
+        self.config.complete(&self.names);
+    }
+
     /// Back to user mode: a new session begins.
     pub fn restart(&mut self) {
         self.mode = Mode::User;

@@ -1,8 +1,10 @@
 //! A router: its running configuration, and the kernel, RIP and DHCP made to follow it.
 
+pub(crate) mod console;
 pub(crate) mod dhcp;
 pub(crate) mod filter;
 mod rip;
+mod system;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -13,7 +15,9 @@ use ipnet::Ipv4Net;
 use net::nft::{self, Family, Table};
 use net::{Protocol, Route};
 use node::config::Address;
+use node::request::Error;
 use ripd::Command;
+use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::agent::Agent;
@@ -28,6 +32,7 @@ pub(crate) struct Router {
     written_dhcp: OnceLock<serde_json::Value>,
     running: Mutex<RouterConfig>,
     rip: Mutex<Option<mpsc::Sender<Command>>>,
+    sessions: tokio::sync::Mutex<console::Sessions>,
 }
 
 impl Router {
@@ -39,7 +44,13 @@ impl Router {
         let written: RouterConfig = serde_json::from_value(written)?;
         let left = left.and_then(|left| serde_json::from_value(left).ok());
         let running = Mutex::new(left.unwrap_or_else(|| written.clone()));
-        Ok(Self { written, written_dhcp: OnceLock::new(), running, rip: Mutex::default() })
+        Ok(Self {
+            written,
+            written_dhcp: OnceLock::new(),
+            running,
+            rip: Mutex::default(),
+            sessions: tokio::sync::Mutex::default(),
+        })
     }
 
     /// Goes back to a configuration that was kept, or to the lab's.
@@ -127,6 +138,11 @@ impl Router {
         }
     }
 
+    /// Ends RIP; it removes its routes.
+    fn stop_rip(&self) {
+        self.rip().take();
+    }
+
     /// RIP's table; empty where it does not run.
     pub(crate) async fn rip_table(&self) -> Vec<ripd::Shown> {
         let (back, shown) = oneshot::channel();
@@ -139,6 +155,20 @@ impl Router {
 }
 
 impl Agent {
+    /// RIP's table, for labctl.
+    pub(crate) async fn rip_request(&self) -> Result<Value, Error> {
+        let entries = self.console_of()?.rip_table().await.into_iter().map(|entry| {
+            json!({
+                "to": entry.to,
+                "via": entry.via,
+                "interface": entry.interface,
+                "metric": entry.metric,
+                "age_s": entry.age.as_secs_f64(),
+            })
+        });
+        Ok(entries.collect())
+    }
+
     /// Makes the node follow another running configuration, and keeps it.
     pub(crate) async fn reconfigure(
         self: &Arc<Self>,
@@ -197,8 +227,7 @@ impl Agent {
         let typed = config.routes.iter().map(|route| route.to);
         let routes: Vec<_> = self.config.routes.iter().map(|route| route.to).chain(typed).collect();
         let Some(settings) = rip::settings(config, &links, &routes) else {
-            // RIP removes its routes when nobody can tell it anything any more.
-            router.rip().take();
+            router.stop_rip();
             return Ok(());
         };
         let running = router.rip().clone().filter(|rip| !rip.is_closed());
