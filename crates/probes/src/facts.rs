@@ -27,6 +27,12 @@ pub struct Outcome {
     pub search: Vec<String>,
     /// Whether it forwards packets.
     pub forwarding: bool,
+    /// The mail program's settings, as the node has them.
+    #[serde(default)]
+    pub mail: Option<crate::MailSettings>,
+    /// `/etc/hosts` and the node's own entries.
+    #[serde(default)]
+    pub hosts: Vec<(std::net::IpAddr, Vec<String>)>,
 }
 
 /// One interface.
@@ -140,6 +146,8 @@ pub async fn run(_request: &Request, env: &Env) -> Result<Outcome, Error> {
             .collect(),
         resolvers: env.servers.clone(),
         search: env.search.clone(),
+        mail: env.mail.clone(),
+        hosts: env.hosts.clone(),
         forwarding: net::read_sysctl(&["net", "ipv4", "ip_forward"])
             .is_ok_and(|value| value.trim() == "1"),
     })
