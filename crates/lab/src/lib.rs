@@ -16,6 +16,7 @@ pub mod render;
 mod router;
 mod secrets;
 mod source;
+mod template;
 pub mod units;
 pub mod yaml;
 

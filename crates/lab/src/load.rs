@@ -10,6 +10,7 @@ use crate::diagnostic::{Problem, Report, Severity, Span};
 use crate::file::File;
 use crate::plan::Plan;
 use crate::source::{Source, Sources};
+use crate::template;
 use crate::yaml::{self, Node, Value};
 
 /// Values for `{{ … }}`, by dotted name: `student.id` to `7`.
@@ -69,7 +70,8 @@ pub fn load_text(name: &str, text: &str, folder: Option<&Path>, vars: &Vars) -> 
 pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) -> Result<Lab, Report> {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
-    let tree = read_tree(name, bytes, folder, vars, &mut sources, &mut problems);
+    let mut reader = Reader { folder, set: vars, sources: &mut sources, problems: &mut problems };
+    let tree = reader.read(name, bytes, &serde_json::Value::Null, 0);
     let Some(tree) = tree else { return Err(sources.report(problems)) };
     let (file, plan) = typed(&tree, &sources, folder, &mut problems);
     if let (Some(file), Some(plan)) = (&file, &plan) {
@@ -90,49 +92,128 @@ pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) 
     }
 }
 
-/// Text to tree, with templates worked out and includes merged.
-fn read_tree(
-    name: &str,
-    bytes: &[u8],
-    folder: Option<&Path>,
-    vars: &Vars,
-    sources: &mut Sources,
-    problems: &mut Vec<Problem>,
-) -> Option<Node> {
-    let file = u32::try_from(sources.files.len()).unwrap_or(u32::MAX);
-    sources.files.push(Source { name: name.to_owned(), ..Source::default() });
-    let text = match yaml::text(bytes, file) {
-        Ok(text) => text,
-        Err(problem) => {
-            if let Some(source) = sources.files.get_mut(file as usize) {
-                // Enough for a snippet; never a hundred megabytes of it.
-                source.text = String::from_utf8_lossy(bytes.get(..bytes.len().min(4096)).unwrap_or_default()).into_owned();
-            }
-            problems.push(problem);
-            return None;
-        }
-    };
-    if let Some(source) = sources.files.get_mut(file as usize) {
-        text.clone_into(&mut source.text);
-    }
-    let _ = (vars, folder);
-    let parsed = yaml::parse(text, file);
-    match parsed {
-        Ok((tree, found)) => {
-            problems.extend(found);
-            if !matches!(tree.value, Value::Map(_)) {
-                let problem = Problem::error("yaml::type", tree.span, format!("a lab file is a mapping, this is {}", tree.describe()))
-                    .help("it begins with `name: …`, `networks:` and `nodes:`");
-                problems.push(problem);
+/// The deepest nesting of `include:`.
+const MAX_INCLUDE_DEPTH: u32 = 8;
+/// The most files of one lab.
+const MAX_FILES: usize = 64;
+
+/// Reads files to trees.
+struct Reader<'a> {
+    folder: Option<&'a Path>,
+    set: &'a Vars,
+    sources: &'a mut Sources,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    /// Text to tree, with templates worked out and includes merged. `outer` are the values of the
+    /// file that includes this one.
+    fn read(&mut self, name: &str, bytes: &[u8], outer: &serde_json::Value, depth: u32) -> Option<Node> {
+        let file = u32::try_from(self.sources.files.len()).unwrap_or(u32::MAX);
+        self.sources.files.push(Source { name: name.to_owned(), ..Source::default() });
+        let text = match yaml::text(bytes, file) {
+            Ok(text) => text,
+            Err(problem) => {
+                if let Some(source) = self.sources.files.get_mut(file as usize) {
+                    // Enough for a snippet; never a hundred megabytes of it.
+                    let start = bytes.get(..bytes.len().min(4096)).unwrap_or_default();
+                    source.text = String::from_utf8_lossy(start).into_owned();
+                }
+                self.problems.push(problem);
                 return None;
             }
-            Some(tree)
+        };
+        if let Some(source) = self.sources.files.get_mut(file as usize) {
+            text.clone_into(&mut source.text);
         }
-        Err(problem) => {
-            problems.push(problem);
-            None
+        let mut made = None;
+        let mut values = outer.clone();
+        if template::is_template(text) {
+            values = template::values(text, file, outer, self.set, self.problems);
+            match template::expand(text, file, &values) {
+                Ok(expanded) => made = Some(expanded),
+                Err(problem) => {
+                    self.problems.push(problem);
+                    return None;
+                }
+            }
+        }
+        let parsed = yaml::parse(made.as_ref().map_or(text, |made| made.text.as_str()), file);
+        if let Some(source) = self.sources.files.get_mut(file as usize) {
+            source.expanded = made;
+        }
+        let tree = match parsed {
+            Ok((tree, found)) => {
+                self.problems.extend(found);
+                tree
+            }
+            Err(problem) => {
+                self.problems.push(problem);
+                return None;
+            }
+        };
+        if !matches!(tree.value, Value::Map(_)) {
+            let problem = Problem::error("yaml::type", tree.span, format!("a lab file is a mapping, this is {}", tree.describe()))
+                .help("it begins with `name: …`, `networks:` and `nodes:`");
+            self.problems.push(problem);
+            return None;
+        }
+        self.include(tree, &values, depth)
+    }
+
+    /// Puts a tree over the ones it includes; lists of checks and the like follow each other.
+    fn include(&mut self, tree: Node, values: &serde_json::Value, depth: u32) -> Option<Node> {
+        let Some(list) = tree.get("include") else { return Some(tree) };
+        let mut base: Option<Node> = None;
+        for item in list.items().to_vec() {
+            let Some(path) = item.text() else { continue };
+            let read = match self.folder {
+                None => Err("the lab has no folder".to_owned()),
+                Some(_) if depth >= MAX_INCLUDE_DEPTH || self.sources.files.len() >= MAX_FILES => {
+                    Err(format!("more than {MAX_INCLUDE_DEPTH} levels or {MAX_FILES} files; does it include itself?"))
+                }
+                Some(folder) => read_bounded(&folder.join(path)).map_err(|error| error.to_string()),
+            };
+            match read {
+                Ok(bytes) => {
+                    let included = self.read(path, &bytes, values, depth + 1)?;
+                    base = Some(match base {
+                        Some(base) => over(base, included),
+                        None => included,
+                    });
+                }
+                Err(why) => {
+                    self.problems.push(
+                        Problem::error("yaml::include", item.span, format!("{path} cannot be included: {why}"))
+                            .help("the path starts at the lab file's folder"),
+                    );
+                    return None;
+                }
+            }
+        }
+        Some(match base {
+            Some(base) => over(base, tree),
+            None => tree,
+        })
+    }
+}
+
+/// One tree over another one.
+fn over(mut base: Node, mut tree: Node) -> Node {
+    if let Value::Map(entries) = &mut tree.value {
+        for (key, value) in entries {
+            if matches!(key.name.as_str(), "checks" | "scenarios" | "wrong")
+                && let (Value::List(own), Some(Value::List(before))) = (&mut value.value, base.get(&key.name).map(|n| &n.value))
+            {
+                let mut both = before.clone();
+                both.append(own);
+                *own = both;
+            }
         }
     }
+    base.merge(&tree);
+    base.span = tree.span;
+    base
 }
 
 fn typed(
@@ -150,7 +231,7 @@ fn typed(
         Some(disk) => disk,
         None => &Nowhere,
     };
-    let (plan, found) = build::plan(&file, tree, place);
+    let (plan, found) = build::plan(&file, tree, sources, place);
     problems.extend(found);
     (Some(file), Some(plan))
 }

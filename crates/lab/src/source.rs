@@ -76,6 +76,13 @@ impl Sources {
         Span { file: span.file, start: start.min(limit), end: end.min(limit) }
     }
 
+    /// The text of a file as it was parsed.
+    pub fn parsed(&self, file: u32) -> &str {
+        self.files.get(file as usize).map_or("", |source| {
+            source.expanded.as_ref().map_or(source.text.as_str(), |expanded| expanded.text.as_str())
+        })
+    }
+
     /// The line that the author wrote a span on, from 1.
     pub fn line(&self, span: Span) -> usize {
         let span = self.original(span);

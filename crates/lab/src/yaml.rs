@@ -364,6 +364,16 @@ fn span(location: Location, text: &str, file: u32) -> Span {
         (Some(start), Some(length)) => {
             Span { file, start: limit(start), end: limit(start + length) }
         }
+        // Some errors of the scanner only know line and column.
+        _ if location.line() > 0 => {
+            let line = usize::try_from(location.line() - 1).unwrap_or(0);
+            let start: usize = text.split_inclusive('\n').take(line).map(str::len).sum();
+            let column = usize::try_from(location.column().max(1) - 1).unwrap_or(0);
+            let rest = text.get(start..).unwrap_or_default();
+            let byte = rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at);
+            let start = limit((start + byte) as u64);
+            Span { file, start, end: start }
+        }
         _ => Span { file, start: 0, end: 0 },
     }
 }

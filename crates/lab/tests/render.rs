@@ -113,7 +113,7 @@ nodes:
         retry: [1s, 5s]
       web:
         names: [www.a.test]
-        pages: { index.html: "<h1>{{ site }} & 'x'</h1>" }
+        pages: { index.html: "<h1>{% raw %}{{ site }}{% endraw %} & 'x'</h1>" }
         sites: [{ names: [two.a.test], variables: { k: "v: w" } }]
   t:
     interfaces: { lan: 10.0.0.3 }

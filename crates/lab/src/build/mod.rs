@@ -15,9 +15,11 @@ use std::path::Path;
 use crate::diagnostic::Problem;
 use crate::file::File;
 use crate::plan::Plan;
+use crate::source::Sources;
 use crate::yaml::Node as Tree;
 
 pub(crate) use names::within;
+pub(crate) use routes::shortest_ways;
 
 /// Where the pieces of a lab beside its file are read from.
 pub(crate) trait Folder {
@@ -101,6 +103,8 @@ pub(crate) struct Builder<'a> {
     pub file: &'a File,
     /// Its tree, for places.
     pub tree: &'a Tree,
+    /// The files it was read from.
+    pub sources: &'a Sources,
     /// Its folder.
     pub folder: &'a dyn Folder,
     /// What is wrong.
@@ -112,10 +116,11 @@ pub(crate) struct Builder<'a> {
 }
 
 /// Builds the plan; problems are those that leave a hole in it.
-pub(crate) fn plan(file: &File, tree: &Tree, folder: &dyn Folder) -> (Plan, Vec<Problem>) {
+pub(crate) fn plan(file: &File, tree: &Tree, sources: &Sources, folder: &dyn Folder) -> (Plan, Vec<Problem>) {
     let mut builder = Builder {
         file,
         tree,
+        sources,
         folder,
         problems: Vec::new(),
         ios: BTreeMap::new(),

@@ -172,8 +172,9 @@ impl Builder<'_> {
             }
             Err(wrong) => {
                 let span = self.tree.span_of(&["nodes", name, "ios"]);
+                let source = self.sources.parsed(span.file);
                 for line in wrong {
-                    let place = crate::router::place(self.tree, name, text, line.line, line.column).unwrap_or(span);
+                    let place = crate::router::place(source, span, text, line.line, line.column).unwrap_or(span);
                     let mut problem = Problem::error("ios::line", place, line.message);
                     if let Some(near) = line.nearest {
                         problem = problem.help(format!("did you mean `{near}`?"));

@@ -9,13 +9,13 @@ use super::Builder;
 use crate::decode::suggestion;
 use crate::diagnostic::Problem;
 use crate::file::Routing;
-use crate::plan::Route;
+use crate::plan::{Plan, Route};
 
 const DEFAULT: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0);
 
 impl Builder<'_> {
     pub(super) fn routes(&mut self) {
-        let ways = self.shortest_ways();
+        let ways = shortest_ways(&self.plan);
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
             let mut routes = self.own_routes(at, &name);
@@ -61,55 +61,6 @@ impl Builder<'_> {
         routes
     }
 
-    /// For each router (by its place) the networks it is not on, with the next hop of a shortest
-    /// way. Of equal ways the one over the router named first in the file wins.
-    fn shortest_ways(&self) -> HashMap<usize, Vec<(Ipv4Net, Ipv4Addr)>> {
-        let routers: Vec<usize> =
-            (0..self.plan.nodes.len()).filter(|at| self.plan.nodes[*at].is_router()).collect();
-        // The routers on each network, with their address there.
-        let mut on: BTreeMap<&str, Vec<(usize, Ipv4Addr)>> = BTreeMap::new();
-        for at in &routers {
-            for link in &self.plan.nodes[*at].links {
-                if let Some(net) = link.address.fixed() {
-                    on.entry(&link.network).or_default().push((*at, net.addr()));
-                }
-            }
-        }
-        let mut ways = HashMap::new();
-        for start in &routers {
-            // Breadth first over routers; each remembers the first hop that led to it.
-            let mut first: HashMap<usize, Option<Ipv4Addr>> = HashMap::from([(*start, None)]);
-            let mut waiting = VecDeque::from([*start]);
-            let mut found: Vec<(Ipv4Net, Ipv4Addr)> = Vec::new();
-            let own: Vec<&str> = self.plan.nodes[*start].links.iter().map(|l| l.network.as_str()).collect();
-            while let Some(router) = waiting.pop_front() {
-                let hop = first.get(&router).copied().flatten();
-                for link in &self.plan.nodes[router].links {
-                    let network = link.network.as_str();
-                    if let Some(hop) = hop
-                        && !own.contains(&network)
-                        && let Some(net) = self.plan.network(network)
-                        && !found.iter().any(|(to, _)| *to == net.subnet)
-                    {
-                        found.push((net.subnet, hop));
-                    }
-                    if link.address.fixed().is_none() {
-                        continue;
-                    }
-                    for (next, address) in on.get(network).into_iter().flatten() {
-                        if !first.contains_key(next) {
-                            first.insert(*next, Some(hop.unwrap_or(*address)));
-                            waiting.push_back(*next);
-                        }
-                    }
-                }
-            }
-            found.sort_by_key(|(to, _)| *to);
-            ways.insert(*start, found);
-        }
-        ways
-    }
-
     /// The configuration that a router's console shows and its agent carries out.
     pub(super) fn routers(&mut self) {
         for at in 0..self.plan.nodes.len() {
@@ -121,4 +72,53 @@ impl Builder<'_> {
             }
         }
     }
+}
+
+/// For each router (by its place) the networks it is not on, with the next hop of a shortest
+/// way. Of equal ways the one over the router named first in the file wins.
+pub(crate) fn shortest_ways(plan: &Plan) -> HashMap<usize, Vec<(Ipv4Net, Ipv4Addr)>> {
+    let routers: Vec<usize> =
+        (0..plan.nodes.len()).filter(|at| plan.nodes[*at].is_router()).collect();
+    // The routers on each network, with their address there.
+    let mut on: BTreeMap<&str, Vec<(usize, Ipv4Addr)>> = BTreeMap::new();
+    for at in &routers {
+        for link in &plan.nodes[*at].links {
+            if let Some(net) = link.address.fixed() {
+                on.entry(&link.network).or_default().push((*at, net.addr()));
+            }
+        }
+    }
+    let mut ways = HashMap::new();
+    for start in &routers {
+        // Breadth first over routers; each remembers the first hop that led to it.
+        let mut first: HashMap<usize, Option<Ipv4Addr>> = HashMap::from([(*start, None)]);
+        let mut waiting = VecDeque::from([*start]);
+        let mut found: Vec<(Ipv4Net, Ipv4Addr)> = Vec::new();
+        let own: Vec<&str> = plan.nodes[*start].links.iter().map(|l| l.network.as_str()).collect();
+        while let Some(router) = waiting.pop_front() {
+            let hop = first.get(&router).copied().flatten();
+            for link in &plan.nodes[router].links {
+                let network = link.network.as_str();
+                if let Some(hop) = hop
+                    && !own.contains(&network)
+                    && let Some(net) = plan.network(network)
+                    && !found.iter().any(|(to, _)| *to == net.subnet)
+                {
+                    found.push((net.subnet, hop));
+                }
+                if link.address.fixed().is_none() {
+                    continue;
+                }
+                for (next, address) in on.get(network).into_iter().flatten() {
+                    if !first.contains_key(next) {
+                        first.insert(*next, Some(hop.unwrap_or(*address)));
+                        waiting.push_back(*next);
+                    }
+                }
+            }
+        }
+        found.sort_by_key(|(to, _)| *to);
+        ways.insert(*start, found);
+    }
+    ways
 }

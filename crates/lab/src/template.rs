@@ -1,0 +1,329 @@
+//! Templates in a lab file: `vars:`, `{{ … }}`, loops. Worked out before YAML is read, with the way
+//! back from each byte of the result to the text that the author wrote.
+//!
+//! The way back comes from marks that are put into the text before it is rendered and taken out
+//! afterwards: one before each piece of plain text and one before each expression.
+
+use serde_json::{Map, Value as Json};
+
+use crate::diagnostic::{Problem, Span};
+use crate::load::Vars;
+use crate::source::Expanded;
+use crate::yaml;
+
+/// Begins a mark; a character of the private use area.
+const OPEN: char = '\u{F8F0}';
+/// Ends a mark.
+const CLOSE: char = '\u{F8F1}';
+/// The most that a template may make, in bytes.
+const MAX_RESULT: usize = 4 << 20;
+
+/// Whether the text has anything to work out.
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("{{") || text.contains("{%") || text.contains("{#")
+}
+
+/// The values of a file: its `vars:` block, then `outer` and `--set` over it.
+pub(crate) fn values(
+    text: &str,
+    file: u32,
+    outer: &Json,
+    set: &Vars,
+    problems: &mut Vec<Problem>,
+) -> Json {
+    let mut values = Map::new();
+    if let Some((start, end)) = vars_block(text) {
+        let shift = |mut span: Span| {
+            let by = u32::try_from(start).unwrap_or(0);
+            (span.start, span.end) = (span.start + by, span.end + by);
+            span
+        };
+        match yaml::parse(text.get(start..end).unwrap_or_default(), file) {
+            Ok((tree, _)) => {
+                let node = tree.get("vars");
+                match node.map(yaml::Node::to_json) {
+                    Some(Json::Object(own)) => values = own,
+                    Some(Json::Null) | None => {}
+                    Some(_) => {
+                        let span = shift(node.map_or_else(Span::default, |n| n.span));
+                        problems.push(Problem::error("vars::type", span, "`vars:` is a mapping of names to values").help("vars: { students: 3 }"));
+                    }
+                }
+            }
+            Err(mut problem) => {
+                problem.span = shift(problem.span);
+                problems.push(problem);
+            }
+        }
+    }
+    let mut values = Json::Object(values);
+    if outer.is_object() {
+        overlay(&mut values, outer);
+    }
+    for (name, text) in set {
+        put(&mut values, name, scalar(text));
+    }
+    values
+}
+
+fn overlay(below: &mut Json, above: &Json) {
+    match (below, above) {
+        (Json::Object(below), Json::Object(above)) => {
+            for (name, value) in above {
+                overlay(below.entry(name.clone()).or_insert(Json::Null), value);
+            }
+        }
+        (below, above) => *below = above.clone(),
+    }
+}
+
+/// `student.id` = 7 becomes `{ student: { id: 7 } }`.
+fn put(values: &mut Json, name: &str, value: Json) {
+    let mut at = values;
+    for part in name.split('.') {
+        if !at.is_object() {
+            *at = Json::Object(Map::new());
+        }
+        let Json::Object(map) = at else { return };
+        at = map.entry(part.to_owned()).or_insert(Json::Null);
+    }
+    *at = value;
+}
+
+/// What stands after `--set key=`: a list or mapping in brackets, or a scalar.
+fn scalar(text: &str) -> Json {
+    if text.starts_with(['[', '{'])
+        && let Ok((node, problems)) = yaml::parse(text, 0)
+        && problems.is_empty()
+    {
+        return node.to_json();
+    }
+    let node = yaml::Node { value: yaml::Value::Plain(text.to_owned()), span: Span::default() };
+    node.to_json()
+}
+
+/// First and last byte of the `vars:` block: up to the next line that begins in the first column.
+fn vars_block(text: &str) -> Option<(usize, usize)> {
+    let mut start = None;
+    let mut at = 0;
+    for line in text.split_inclusive('\n') {
+        match start {
+            None if line.starts_with("vars:") => start = Some(at),
+            Some(_) if !line.starts_with([' ', '\t', '#', '\n', '\r', '}', ']']) => return start.map(|s| (s, at)),
+            _ => {}
+        }
+        at += line.len();
+    }
+    start.map(|start| (start, text.len()))
+}
+
+/// Works a template out.
+pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, Problem> {
+    if let Some(at) = text.find([OPEN, CLOSE]) {
+        let at = u32::try_from(at).unwrap_or(0);
+        return Err(Problem::error("yaml::control-character", Span { file, start: at, end: at + 3 }, "this private-use character cannot stand in a lab file with templates"));
+    }
+    let (marked, inserts) = mark(text);
+    let mut environment = crate::render::environment();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    // Only for the place of an error: the values are the author's own.
+    environment.set_debug(true);
+    // A name that ends in `.yaml` would put quotes around every value.
+    let rendered = environment.render_named_str("lab", &marked, minijinja::value::Serde(values));
+    match rendered {
+        Ok(result) if result.len() > MAX_RESULT * 2 => Err(too_much(file)),
+        Ok(result) => {
+            let expanded = unmark(&result);
+            if expanded.text.len() > MAX_RESULT { Err(too_much(file)) } else { Ok(expanded) }
+        }
+        Err(error) => Err(explain(&error, file, text, &inserts, values)),
+    }
+}
+
+fn too_much(file: u32) -> Problem {
+    Problem::error("vars::too-much", Span { file, start: 0, end: 0 }, format!("the templates make more than {MAX_RESULT} bytes"))
+        .help("make loops shorter")
+}
+
+fn explain(error: &minijinja::Error, file: u32, text: &str, inserts: &[(usize, usize)], values: &Json) -> Problem {
+    use minijinja::ErrorKind;
+    let back = |byte: usize| {
+        let known = inserts.partition_point(|(at, _)| *at <= byte);
+        let removed: usize = inserts.iter().take(known).map(|(_, length)| length).sum();
+        u32::try_from(byte.saturating_sub(removed).min(text.len())).unwrap_or(0)
+    };
+    let span = match (error.range(), error.line()) {
+        (Some(range), _) => Span { file, start: back(range.start), end: back(range.end) },
+        (None, Some(line)) => {
+            let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            let length = text.get(start..).and_then(|t| t.lines().next()).map_or(0, str::len);
+            let at = |byte: usize| u32::try_from(byte).unwrap_or(0);
+            Span { file, start: at(start), end: at(start + length) }
+        }
+        (None, None) => Span { file, start: 0, end: 0 },
+    };
+    let written = text.get(span.start as usize..span.end as usize).unwrap_or("").trim();
+    match error.kind() {
+        ErrorKind::UndefinedError => {
+            let name: String = written
+                .chars()
+                .skip_while(|c| !c.is_alphabetic())
+                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
+                .collect();
+            let name = if name.is_empty() { written.to_owned() } else { name };
+            let known: Vec<&str> = values.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+            let first = name.split('.').next().unwrap_or_default();
+            let near = crate::decode::nearest(first, known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            Problem::error("vars::undefined", span, format!("the variable `{name}` has no value"))
+                .help(format!("{near}give it under `vars:` or with `--set {name}=…`"))
+        }
+        ErrorKind::OutOfFuel => too_much(file),
+        kind => {
+            let detail = error.detail().map_or_else(|| kind.to_string(), str::to_owned);
+            Problem::error("vars::template", span, format!("this template cannot be worked out: {detail}"))
+                .help("blocks are `{% for x in list %} … {% endfor %}` and `{% if … %} … {% endif %}`; `{% raw %}` keeps braces as they are")
+        }
+    }
+}
+
+/// Puts marks in: before plain text `OPEN start CLOSE`, before an expression
+/// `OPEN start,length CLOSE`. Also where bytes were put in: place in the result and how many.
+fn mark(text: &str) -> (String, Vec<(usize, usize)>) {
+    let mut marked = String::with_capacity(text.len() * 2);
+    let mut inserts = Vec::new();
+    let mut put = |marked: &mut String, what: String| {
+        inserts.push((marked.len(), what.len()));
+        marked.push_str(&what);
+    };
+    let mut at = 0;
+    // What the last tag takes of the blanks after it.
+    let (mut takes_all, mut takes_newline) = (false, false);
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        let next = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min();
+        let plain = rest.get(..next.unwrap_or(rest.len())).unwrap_or_default();
+        let skip = if takes_all {
+            plain.len() - plain.trim_start().len()
+        } else if takes_newline {
+            ["\r\n", "\n"].iter().find(|end| plain.starts_with(**end)).map_or(0, |end| end.len())
+        } else {
+            0
+        };
+        let (blank, shown) = plain.split_at(skip);
+        marked.push_str(blank);
+        if !shown.trim().is_empty() {
+            put(&mut marked, format!("{OPEN}{}{CLOSE}", at + skip));
+        }
+        marked.push_str(shown);
+        let Some(next) = next else { break };
+        let start = at + next;
+        let tag = text.get(start..).unwrap_or_default();
+        let close = match tag.get(..2) {
+            Some("{{") => "}}",
+            Some("{%") => "%}",
+            _ => "#}",
+        };
+        let length = end_of_tag(tag, close);
+        if close == "}}" && !tag.starts_with("{{-") {
+            put(&mut marked, format!("{OPEN}{start},{length}{CLOSE}"));
+        }
+        let whole = tag.get(..length).unwrap_or(tag);
+        marked.push_str(whole);
+        takes_all = whole.ends_with(&format!("-{close}"));
+        takes_newline = close != "}}" && !whole.ends_with(&format!("+{close}"));
+        at = start + length;
+        if length == 0 {
+            break;
+        }
+    }
+    (marked, inserts)
+}
+
+/// Bytes of a tag, its end included; quotes inside of it may hold the end.
+fn end_of_tag(tag: &str, close: &str) -> usize {
+    let bytes = tag.as_bytes();
+    let (mut at, mut quote) = (2, None);
+    while at < bytes.len() {
+        let byte = bytes[at];
+        match quote {
+            Some(_) if byte == b'\\' => at += 1,
+            Some(open) if byte == open => quote = None,
+            Some(_) => {}
+            None if close != "#}" && (byte == b'"' || byte == b'\'') => quote = Some(byte),
+            None if bytes[at..].starts_with(close.as_bytes()) => return at + 2,
+            None => {}
+        }
+        at += 1;
+    }
+    tag.len()
+}
+
+fn unmark(result: &str) -> Expanded {
+    let mut text = String::with_capacity(result.len());
+    let mut pieces = Vec::new();
+    let mut rest = result;
+    while let Some(open) = rest.find(OPEN) {
+        let (plain, mark) = rest.split_at(open);
+        text.push_str(plain);
+        let Some(close) = mark.find(CLOSE) else { break };
+        let inner = mark.get(OPEN.len_utf8()..close).unwrap_or_default();
+        let (start, length) = inner.split_once(',').unwrap_or((inner, "0"));
+        if let (Ok(start), Ok(length), Ok(here)) = (start.parse(), length.parse(), u32::try_from(text.len())) {
+            pieces.push((here, start, length));
+        }
+        rest = mark.get(close + CLOSE.len_utf8()..).unwrap_or_default();
+    }
+    text.push_str(rest);
+    Expanded { text, pieces }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Sources;
+
+    fn sources(text: &str, set: &[(&str, &str)]) -> Result<Sources, Problem> {
+        let set: Vars = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let mut problems = Vec::new();
+        let values = values(text, 0, &Json::Null, &set, &mut problems);
+        assert_eq!(problems, []);
+        let mut sources = Sources::one("lab.yaml", text);
+        sources.files[0].expanded = Some(expand(text, 0, &values)?);
+        Ok(sources)
+    }
+
+    #[test]
+    fn loops_and_values_are_worked_out_and_lead_back() {
+        let text = "vars:\n  n: 2\nnodes:\n{% for i in range(n) %}\n  pc{{ i }}: { a: 10.0.0.{{ i + 1 }} }\n{% endfor %}\nend: x\n";
+        let sources = sources(text, &[("n", "3")]).unwrap();
+        let made = &sources.files[0].expanded.as_ref().unwrap().text;
+        assert!(made.ends_with("nodes:\n  pc0: { a: 10.0.0.1 }\n  pc1: { a: 10.0.0.2 }\n  pc2: { a: 10.0.0.3 }\nend: x\n"), "{made}");
+        for (needle, original) in [("pc2", "pc{{ i }}"), ("end", "end"), ("10.0.0.3", "10.0.0.{{ i + 1 }}"), ("nodes", "nodes")] {
+            let start = u32::try_from(made.find(needle).unwrap()).unwrap();
+            let end = start + u32::try_from(needle.len()).unwrap();
+            let back = sources.original(Span { file: 0, start, end });
+            assert_eq!(&text[back.start as usize..back.end as usize], original, "{needle}");
+        }
+    }
+
+    #[test]
+    fn what_has_no_value_is_an_error_at_its_place() {
+        let text = "name: a\ntitle: é {{ studnt.id }}\n";
+        let problem = sources(text, &[("student.id", "7")]).unwrap_err();
+        assert_eq!(problem.code, "vars::undefined");
+        assert!(problem.message.contains("studnt"), "{}", problem.message);
+        assert!(text[problem.span.start as usize..].starts_with("studnt"), "{problem:?}");
+        assert!(problem.help.contains("student"), "{}", problem.help);
+        let made = sources("a: {{ student.id }} {{ list[1] }}", &[("student.id", "007"), ("list", "[1, 2]")]).unwrap();
+        assert_eq!(made.files[0].expanded.as_ref().unwrap().text, "a: 007 2");
+    }
+
+    #[test]
+    fn broken_and_endless_templates_are_refused() {
+        let code = |text: &str| sources(text, &[]).unwrap_err().code;
+        assert_eq!(code("a: {{ x"), "vars::template");
+        assert_eq!(code("{% for i in range(3) %}"), "vars::template");
+        assert_eq!(code("{% for i in range(9999) %}{% for j in range(9999) %}xxxxxxxx{% endfor %}{% endfor %}"), "vars::too-much");
+        assert_eq!(sources("a: {% raw %}{{ x }}{% endraw %}", &[]).unwrap().files[0].expanded.as_ref().unwrap().text, "a: {{ x }}");
+    }
+}
