@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use super::dsn::{self, Kind};
 use super::{Envelope, Recipient, State};
@@ -19,6 +19,7 @@ use crate::store::{self, Change};
 pub async fn run(server: Arc<Server>) {
     let mut news = server.store.watch_queue();
     let busy: Arc<Mutex<HashSet<u64>>> = Arc::default();
+    let ended = Arc::new(Notify::new());
     let slots = Arc::new(Semaphore::new(server.config.queue.parallel.max(1)));
     loop {
         news.mark_unchanged();
@@ -35,17 +36,23 @@ pub async fn run(server: Arc<Server>) {
             }
             busy.lock().unwrap_or_else(PoisonError::into_inner).insert(envelope.id);
             let (server, busy, slots) = (server.clone(), busy.clone(), slots.clone());
+            let ended = ended.clone();
             tokio::spawn(async move {
                 if let Ok(_slot) = slots.acquire().await {
                     attempt(&server, envelope.id).await;
                 }
                 busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&envelope.id);
+                ended.notify_one();
             });
         }
-        // A commit at the end of each attempt is news as well.
         let wait = next.map_or(3600, |next| next.saturating_sub(headers::now()).clamp(1, 3600));
         let wait = Duration::from_secs(wait.unsigned_abs());
-        let _ = tokio::time::timeout(wait, news.changed()).await;
+        tokio::select! {
+            _ = news.changed() => {}
+            // Only now may the entry be looked at again.
+            () = ended.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 
