@@ -1,10 +1,10 @@
 //! What came of checks.
 
 use probes::Layer;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The four ways a check can end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It holds.
@@ -30,12 +30,12 @@ impl Verdict {
 }
 
 /// One check's or scenario's result.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
     /// The check's name.
     pub name: String,
     /// The heading it stands under.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
     /// `ping`, `mail`, …; `scenario`; in a scenario also the actions' words.
     pub kind: String,
@@ -52,20 +52,20 @@ pub struct Outcome {
     /// What was seen, one sentence.
     pub message: String,
     /// Why it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explanation: Option<Explanation>,
     /// The author's hint, where it failed.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// A scenario's steps.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Outcome>,
     /// The line of the lab file it stands on; 0 for a derived one.
     pub line: usize,
 }
 
 /// The first broken layer and how it was found.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Explanation {
     /// The first layer that is broken.
     pub layer: Layer,
@@ -74,14 +74,14 @@ pub struct Explanation {
     /// What shows it: reply lines, addresses, a transcript.
     pub evidence: Vec<String>,
     /// What to do about it.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub help: Option<String>,
     /// Every layer that was looked at, from the bottom.
     pub walked: Vec<Rung>,
 }
 
 /// One layer that was looked at.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
     /// The layer.
     pub layer: Layer,
@@ -92,7 +92,7 @@ pub struct Rung {
 }
 
 /// The results of a lab.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// The version of this document's form.
     pub schema: u32,

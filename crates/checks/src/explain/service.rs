@@ -80,7 +80,7 @@ impl Walk<'_, '_> {
     async fn switch(&self, target: &str, number: u16) -> Option<(String, bool)> {
         let protocol = match number {
             25 => "smtp",
-            465 => "smtps",
+            465 => "submissions",
             587 => "submission",
             110 => "pop3",
             995 => "pop3s",

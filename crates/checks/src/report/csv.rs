@@ -4,10 +4,12 @@ use super::points;
 use crate::verdict::Report;
 
 /// The reports below each other, with a head.
-///
-/// # Errors
-/// Only when memory cannot be written to.
-pub fn csv(reports: &[Report]) -> Result<String, csv::Error> {
+pub fn csv(reports: &[Report]) -> String {
+    // Memory can always be written to.
+    write(reports).unwrap_or_default()
+}
+
+fn write(reports: &[Report]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
         "lab", "instance", "group", "check", "kind", "verdict", "earned", "points", "seconds",
@@ -57,7 +59,7 @@ mod tests {
     fn a_text_is_never_a_formula() {
         let mut evil = outcome("=HYPERLINK(\"x\")", Verdict::Fail, 1.0);
         evil.message = "a \"quoted\", split\nline".into();
-        let text = csv(&[report(vec![evil])]).unwrap();
+        let text = csv(&[report(vec![evil])]);
         let mut reader = csv::Reader::from_reader(text.as_bytes());
         let rows: Vec<_> = reader.records().map(Result::unwrap).collect();
         assert_eq!(&rows[0][3], "'=HYPERLINK(\"x\")");

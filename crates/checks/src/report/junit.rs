@@ -7,11 +7,13 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use super::table::details;
 use crate::verdict::{Outcome, Report, Verdict};
 
-/// One suite a lab, one case a check. `fail` is a failure, `error` an error, `blocked` skipped.
-///
-/// # Errors
-/// When the XML cannot be written, as for characters that XML does not have.
-pub fn junit(reports: &[Report]) -> Result<String, quick_junit::SerializeError> {
+/// One suite, one case a check. `fail` is a failure, `error` an error, `blocked` skipped.
+pub fn junit(report: &Report) -> String {
+    junit_all(std::slice::from_ref(report))
+}
+
+/// The same for several instances, a suite each.
+pub fn junit_all(reports: &[Report]) -> String {
     let mut whole = quick_junit::Report::new("labctl");
     for report in reports {
         let mut suite = TestSuite::new(clean(&report.instance));
@@ -21,17 +23,17 @@ pub fn junit(reports: &[Report]) -> Result<String, quick_junit::SerializeError> 
         }
         whole.add_test_suite(suite);
     }
-    whole.to_string()
+    // Only characters that XML does not have could stop it, and `clean` lets none through.
+    whole.to_string().unwrap_or_default()
 }
 
 fn case(report: &Report, outcome: &Outcome) -> TestCase {
-    let status = match outcome.verdict {
+    let mut status = match outcome.verdict {
         Verdict::Pass => TestCaseStatus::success(),
         Verdict::Fail => TestCaseStatus::non_success(NonSuccessKind::Failure),
         Verdict::Error => TestCaseStatus::non_success(NonSuccessKind::Error),
         Verdict::Blocked => TestCaseStatus::skipped(),
     };
-    let mut status = status;
     if outcome.verdict != Verdict::Pass {
         status.set_message(clean(&outcome.message));
         status.set_description(clean(&details(outcome).join("\n")));
@@ -73,13 +75,12 @@ mod tests {
     fn each_verdict_has_its_element() {
         let mut evil = outcome("a <b> & \u{1} ]]>", Verdict::Fail, 1.0);
         evil.message = "x \u{0} \"y\"".into();
-        let xml = junit(&[report(vec![
+        let xml = junit(&report(vec![
             outcome("fine", Verdict::Pass, 1.0),
             evil,
             outcome("later", Verdict::Blocked, 1.0),
             outcome("ours", Verdict::Error, 1.0),
-        ])])
-        .unwrap();
+        ]));
         assert!(xml.contains("tests=\"4\"") && xml.contains("failures=\"1\""), "{xml}");
         assert!(xml.contains("<failure") && xml.contains("<skipped") && xml.contains("<error"));
         assert!(!xml.contains('\u{0}') && !xml.contains("<b>"));

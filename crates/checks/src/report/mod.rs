@@ -8,7 +8,7 @@ mod table;
 
 pub use csv::csv;
 pub use html::html;
-pub use junit::junit;
+pub use junit::{junit, junit_all};
 pub use markdown::markdown;
 pub use table::{Row, details, summary, table};
 
