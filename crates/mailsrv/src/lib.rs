@@ -19,6 +19,7 @@ pub mod directory;
 pub mod faults;
 pub mod headers;
 pub mod imap;
+mod memory;
 pub mod password;
 pub mod pop3;
 mod program;

@@ -59,6 +59,7 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Box<dyn std::error::Error>> {
+    crate::memory::frugal();
     let config = Config::load(&arguments.config)?;
     if arguments.check {
         writeln!(std::io::stdout().lock(), "{} is good", arguments.config.display())?;

@@ -302,7 +302,7 @@ async fn curl_works() {
     let header = curl(&[&format!("{url}/INBOX;UID=1;SECTION=HEADER.FIELDS%20(SUBJECT)")]).unwrap();
     assert_eq!(header.trim(), "Subject: by curl");
     let stored = curl(&[&format!("{url}/INBOX"), "-X", "STORE 1 +FLAGS (\\Flagged)"]).unwrap();
-    assert!(stored.contains("FETCH (FLAGS (\\Flagged"), "{stored}");
+    assert!(stored.contains("* 1 FETCH (FLAGS (\\Seen \\Flagged"), "{stored}");
     let list = curl(&[&format!("{url}/")]).unwrap();
     assert!(list.contains("\"INBOX\""), "{list}");
     let authority = lab.authority();

@@ -75,10 +75,9 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
             let below = format!("{name}{SEPARATOR}");
             let has = by_name.keys().any(|other| other.starts_with(&below));
             attributes.push(if has { "\\HasChildren" } else { "\\HasNoChildren" }.into());
-            if subscribed_only || request.return_subscribed {
-                if subscriptions.contains(*name) {
-                    attributes.push("\\Subscribed".into());
-                }
+            let asked = subscribed_only || request.return_subscribed;
+            if asked && subscriptions.contains(*name) {
+                attributes.push("\\Subscribed".into());
             }
             attributes.extend(special);
         }
