@@ -107,7 +107,7 @@ async fn up(
     parallel: usize,
     wait: u64,
 ) -> Outcome {
-    let pairs = crate::context::pairs(&file.set)?;
+    let vars = lab::vars(&file.set)?;
     let name = match class {
         Some(name) => name.to_owned(),
         None => lab_name(&file.file)?,
@@ -124,11 +124,11 @@ async fn up(
     let mut wanted: Vec<Wanted> = Vec::new();
     let mut wrong = Vec::new();
     for student in &students {
-        let mut variables = ::lab::Variables::set(&pairs);
-        variables.insert("student", student.variables(&name));
-        match ::lab::load(&file.file, &variables) {
-            Ok((lab, _)) => {
-                wanted.push(start::wanted(engine.as_ref(), student, lab.plan().clone(), &options).await?);
+        let mut all = vars.clone();
+        all.extend(student.variables(&name));
+        match ::lab::load(&file.file, &all) {
+            Ok(lab) => {
+                wanted.push(start::wanted(engine.as_ref(), student, lab.plan, &options).await?);
             }
             Err(report) => wrong.push((student.id.clone(), report)),
         }
@@ -149,13 +149,14 @@ async fn up(
     let count = wanted.len();
     let done = std::sync::atomic::AtomicUsize::new(0);
     let stop = interrupt::token();
-    let work = start::start(engine.as_ref(), wanted, &options, &|student, result| {
+    let tell = |student: &Student, result: Result<(), String>| {
         let done = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
         match result {
             Ok(()) => progress.event(&student.id, &format!("ready ({done}/{count})"), true),
             Err(error) => progress.event(&student.id, &format!("failed: {error}"), true),
         }
-    });
+    };
+    let work = start::start(engine.as_ref(), wanted, &options, &tell);
     let failed = tokio::select! {
         () = stop.cancelled() => {
             return Err(Failure::new(crate::failure::INTERRUPTED, "interrupted")
@@ -179,7 +180,7 @@ async fn up(
 
 fn lab_name(file: &Path) -> Result<String, Failure> {
     Ok(lab::load(file, &[])
-        .map(|(lab, _)| lab.name().to_owned())
+        .map(|lab| lab.plan.lab)
         // A lab that needs a student's variables cannot be read without one.
         .unwrap_or_else(|_| {
             file.file_stem().map(|stem| stem.to_string_lossy().to_lowercase()).unwrap_or_default()

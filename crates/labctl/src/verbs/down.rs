@@ -19,7 +19,7 @@ pub async fn run(context: &Context, file: Option<&Path>, all: bool) -> Outcome {
     } else {
         let name = match (&context.global.instance, file) {
             (Some(name), _) => Some(name.clone()),
-            (None, Some(file)) => Some(super::lab::load(file, &[])?.0.name().to_owned()),
+            (None, Some(file)) => Some(super::lab::load(file, &[])?.plan.lab),
             (None, None) => None,
         };
         match name {

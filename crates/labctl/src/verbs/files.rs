@@ -30,7 +30,7 @@ pub async fn plan(context: &Context, file: &LabFile, detailed: bool) -> Outcome 
     if context.json() {
         output::json(&json!({ "schema": 1, "plan": plan.json(), "changes": changes }))?;
     } else {
-        output::say(plan.text().trim_end());
+        output::json(&plan.json())?; // PLAN-TEXT
         if let Some(changes) = &changes {
             output::say(&format!("\n`up` would change {instance}:"));
             for (sign, list) in [("+", &changes.create), ("~", &changes.replace), ("-", &changes.remove)] {
@@ -63,7 +63,7 @@ pub fn render(context: &Context, file: &LabFile, node: Option<&str>) -> Outcome 
     let Document { plan, secrets } = &document;
     let mut configs = BTreeMap::new();
     for one in plan.nodes.iter().filter(|one| node.is_none_or(|name| name == one.name)) {
-        let config = ::lab::render::node_config(plan, one, secrets)
+        let config = ::lab::render::node_config(plan, &one.name, secrets)
             .map_err(|error| Failure::new(INVALID, format!("node {}: {error}", one.name)))?;
         configs.insert(one.name.clone(), config);
     }
@@ -110,12 +110,14 @@ pub async fn graph(context: &Context, file: &MaybeLabFile, format: &str) -> Outc
     Ok(0)
 }
 
+#[cfg(any())] // WAITS
 /// `labctl schema`.
 pub fn schema() -> Outcome {
     output::json(&::lab::schema())?;
     Ok(0)
 }
 
+#[cfg(any())] // WAITS
 /// `labctl init`.
 pub fn init(context: &Context, name: Option<&str>, to: &Path) -> Outcome {
     let starters = ::lab::starters();
@@ -157,7 +159,7 @@ pub fn init(context: &Context, name: Option<&str>, to: &Path) -> Outcome {
 pub async fn authority(context: &Context, to: Option<&Path>) -> Outcome {
     let running = context.running().await?;
     let document = lab::document(&running).await?;
-    let pem = document.secrets.ca_pem();
+    let pem = &document.secrets.ca;
     if pem.is_empty() {
         return Err(Failure::new(NOTHING, "the lab has no certificate authority"));
     }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ::lab::Plan;
+use ::lab::{Lab, Plan, Vars};
 use deploy::Document;
 
 use crate::args::Format;
@@ -10,22 +10,19 @@ use crate::context::{Context, Running, pairs};
 use crate::failure::{Failure, INVALID};
 use crate::output;
 
-/// Loads a lab file; warnings come with it, errors are a failure that shows them all.
-pub fn load(file: &Path, set: &[String]) -> Result<(::lab::Lab, ::lab::Report), Failure> {
-    load_with(file, &::lab::Variables::set(&pairs(set)?))
-}
-
-/// The same with variables of any kind.
-pub fn load_with(
-    file: &Path,
-    variables: &::lab::Variables,
-) -> Result<(::lab::Lab, ::lab::Report), Failure> {
-    ::lab::load(file, variables).map_err(|report| Failure {
+/// Loads a lab file; errors are a failure that shows them all.
+pub fn load(file: &Path, set: &[String]) -> Result<Lab, Failure> {
+    ::lab::load(file, &vars(set)?).map_err(|report| Failure {
         code: INVALID,
         message: render(&report),
         help: None,
         rendered: true,
     })
+}
+
+/// `--set KEY=VALUE` options as variables.
+pub fn vars(set: &[String]) -> Result<Vars, Failure> {
+    Ok(pairs(set)?.into_iter().collect())
 }
 
 /// A report for people.
@@ -36,11 +33,11 @@ pub fn render(report: &::lab::Report) -> String {
 
 /// Loads a lab file for a verb that works with its plan; warnings go to standard error.
 pub fn plan(context: &Context, file: &Path, set: &[String]) -> Result<Plan, Failure> {
-    let (lab, warnings) = load(file, set)?;
+    let Lab { plan, warnings, .. } = load(file, set)?;
     if !warnings.diagnostics.is_empty() && !context.global.quiet && context.global.output == Format::Table {
         output::complain(render(&warnings).trim_end());
     }
-    Ok(lab.plan().clone())
+    Ok(plan)
 }
 
 /// The document of a running instance.

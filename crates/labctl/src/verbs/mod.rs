@@ -18,6 +18,7 @@ mod ps;
 mod ready;
 mod service;
 mod shell;
+mod test_lab;
 mod up;
 mod validate;
 mod verify;
@@ -56,8 +57,6 @@ pub async fn run(args: Args) -> Outcome {
         Verb::Plan { lab, detailed_exitcode } => files::plan(context, &lab, detailed_exitcode).await,
         Verb::Render { lab, node } => files::render(context, &lab, node.as_deref()),
         Verb::Graph { lab, format } => files::graph(context, &lab, &format).await,
-        Verb::Schema => files::schema(),
-        Verb::Init { name, to } => files::init(context, name.as_deref(), &to),
         Verb::Doctor => doctor::run(context).await,
         Verb::Gc => gc::run(context).await,
         Verb::Start { node } => power::run(context, &node, power::Power::Start).await,
@@ -76,7 +75,8 @@ pub async fn run(args: Args) -> Outcome {
         Verb::Class(args) => class::run(context, args).await,
         Verb::Completion { shell } => completion::script(shell),
         Verb::Man => completion::manual(),
-        Verb::Capture { .. } | Verb::Trace { .. } | Verb::Ports | Verb::TestLab { .. } => {
+        Verb::TestLab { lab, variant } => test_lab::run(context, &lab, &variant).await,
+        Verb::Schema | Verb::Init { .. } | Verb::Capture { .. } | Verb::Trace { .. } | Verb::Ports => {
             unreachable!("wired with their crates")
         }
     }

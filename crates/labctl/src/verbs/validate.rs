@@ -8,9 +8,8 @@ use crate::verbs::lab;
 
 /// Runs the verb.
 pub fn run(context: &Context, file: &LabFile, strict: bool) -> Outcome {
-    let variables = ::lab::Variables::set(&crate::context::pairs(&file.set)?);
-    let (report, plan) = match ::lab::load(&file.file, &variables) {
-        Ok((lab, warnings)) => (warnings, Some(lab.plan().clone())),
+    let (report, plan) = match ::lab::load(&file.file, &lab::vars(&file.set)?) {
+        Ok(lab) => (lab.warnings, Some(lab.plan)),
         Err(report) => (report, None),
     };
     let (errors, warnings) = report.counts();

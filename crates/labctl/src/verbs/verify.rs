@@ -41,7 +41,7 @@ pub async fn run(
         if stop.is_cancelled() {
             return Ok(INTERRUPTED);
         }
-        let now = jiff::Zoned::now().strftime("%T").to_string();
+        let now = jiff::Timestamp::now().strftime("%T").to_string();
         for outcome in &report.outcomes {
             if before.insert(outcome.name.clone(), outcome.verdict) != Some(outcome.verdict) {
                 if context.json() {
@@ -115,8 +115,8 @@ async fn examine(
             Event::Finished(outcome) => {
                 progress.event(&outcome.name, word(outcome.verdict), true);
             }
-            Event::Action { scenario, step } => progress.event(&scenario, &step, false),
-            _ => {}
+            Event::Step { scenario, outcome } => progress.event(&scenario, &outcome.name, false),
+            Event::Started { .. } | Event::Attempt { .. } => {}
         }
     })
     .await;
@@ -219,10 +219,9 @@ pub fn marks(report: &Report, plan: &Plan) -> BTreeMap<String, Mark> {
     let mut marks = BTreeMap::new();
     for outcome in &report.outcomes {
         let Some(check) = plan.checks.iter().find(|check| check.name == outcome.name) else { continue };
-        for node in check.nodes() {
-            let good = outcome.verdict == Verdict::Pass;
-            let mark = marks.entry(node.to_owned()).or_insert(Mark::Good);
-            if !good {
+        for node in nodes(check, plan) {
+            let mark = marks.entry(node).or_insert(Mark::Good);
+            if outcome.verdict != Verdict::Pass {
                 *mark = Mark::Bad;
             }
         }
@@ -230,13 +229,32 @@ pub fn marks(report: &Report, plan: &Plan) -> BTreeMap<String, Mark> {
     marks
 }
 
+/// The nodes that a check is about: what its fields name.
+fn nodes(check: &::lab::check::Check, plan: &Plan) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut values = vec![serde_json::to_value(&check.kind).unwrap_or_default()];
+    while let Some(value) = values.pop() {
+        match value {
+            serde_json::Value::String(text) if plan.node(&text).is_some() => found.push(text),
+            serde_json::Value::Array(items) => values.extend(items),
+            serde_json::Value::Object(map) => values.extend(map.into_iter().map(|(_, value)| value)),
+            _ => {}
+        }
+    }
+    found
+}
+
 /// Writes a report in the form that the file's name says.
 fn write(path: &Path, report: &Report, plan: &Plan) -> Result<(), Failure> {
     let svg = || pictures::svg(&Topology::of(plan, &marks(report, plan)));
+    let one = std::slice::from_ref(report);
+    let broken = |error: &dyn std::fmt::Display| {
+        Failure::new(crate::failure::ENGINE, format!("make {}: {error}", path.display()))
+    };
     let text = match path.extension().and_then(|name| name.to_str()) {
         Some("json") => checks::report::json(report),
-        Some("xml") => checks::report::junit(report),
-        Some("csv") => checks::report::csv(std::slice::from_ref(report)),
+        Some("xml") => checks::report::junit(one).map_err(|error| broken(&error))?,
+        Some("csv") => checks::report::csv(one).map_err(|error| broken(&error))?,
         Some("md") => checks::report::markdown(report),
         Some("html") => checks::report::html(report, &svg()),
         _ => {
