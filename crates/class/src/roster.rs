@@ -44,16 +44,15 @@ impl Student {
         u64::from_be_bytes(bytes) >> 11
     }
 
-    /// What the lab's templates see as `student`.
-    pub fn variables(&self, lab: &str) -> serde_json::Value {
-        let mut map = serde_json::Map::new();
-        for (name, value) in &self.fields {
-            map.insert(name.clone(), value.clone().into());
-        }
-        map.insert("id".into(), self.id.clone().into());
-        map.insert("number".into(), self.number.into());
-        map.insert("seed".into(), self.seed(lab).into());
-        serde_json::Value::Object(map)
+    /// What the lab's templates see: `student.id` and so on, by dotted name.
+    pub fn variables(&self, lab: &str) -> BTreeMap<String, String> {
+        let fields = self.fields.iter().map(|(name, value)| (name.as_str(), value.clone()));
+        let own = [
+            ("id", self.id.clone()),
+            ("number", self.number.to_string()),
+            ("seed", self.seed(lab).to_string()),
+        ];
+        fields.chain(own).map(|(name, value)| (format!("student.{name}"), value)).collect()
     }
 
     /// The student's name for people: the column `name` where there is one.
@@ -235,7 +234,7 @@ mod tests {
         assert_eq!(students[0].slug, "anna-k");
         assert_eq!(students[1].slug, "omer");
         assert_eq!(students[0].title(), "Anna Kovács");
-        assert_eq!(students[0].variables("lab06")["domain"], "anna.test");
+        assert_eq!(students[0].variables("lab06")["student.domain"], "anna.test");
         assert_eq!(students[0].seed("lab06"), students[0].seed("lab06"));
         assert_ne!(students[0].seed("lab06"), students[1].seed("lab06"));
         assert_ne!(students[0].seed("lab06"), students[0].seed("djelfa"));

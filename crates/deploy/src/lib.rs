@@ -3,9 +3,10 @@
 //! The one place where the lab and the engines meet: `lab` knows nothing of engines, `engine`
 //! nothing of labs.
 
+use std::time::SystemTime;
+
 use engine::{Deployment, Engine, Limits, Network, NodeSpec};
-use lab::Plan;
-use lab::render::Secrets;
+use lab::{Plan, Secrets};
 use serde::{Deserialize, Serialize};
 
 /// What is kept with an instance, outside of its nodes: the expected answers are in it.
@@ -54,10 +55,7 @@ impl Document {
     pub async fn for_instance(engine: &dyn Engine, instance: &str, plan: Plan) -> Result<Self, Error> {
         let kept = engine.document(instance).await?;
         let kept = kept.and_then(|text| serde_json::from_str::<Self>(&text).ok());
-        match kept {
-            Some(kept) if kept.plan.lab == plan.lab => Ok(Self { plan, secrets: kept.secrets }),
-            _ => Self::new(plan),
-        }
+        Self::make(plan, kept.map(|kept| kept.secrets))
     }
 
     /// The plan with new secrets.
@@ -65,8 +63,12 @@ impl Document {
     /// # Errors
     /// [`Error::Secrets`].
     pub fn new(plan: Plan) -> Result<Self, Error> {
-        let secrets =
-            Secrets::generate(&plan.lab).map_err(|error| Error::Secrets(error.to_string()))?;
+        Self::make(plan, None)
+    }
+
+    fn make(plan: Plan, previous: Option<Secrets>) -> Result<Self, Error> {
+        let secrets = Secrets::make(&plan, previous, SystemTime::now())
+            .map_err(|error| Error::Secrets(error.to_string()))?;
         Ok(Self { plan, secrets })
     }
 
@@ -87,7 +89,7 @@ impl Document {
     pub fn deployment(&self, instance: &str) -> Result<Deployment, Error> {
         let plan = &self.plan;
         let nodes = plan.nodes.iter().map(|node| {
-            let config = lab::render::node_config(plan, node, &self.secrets)
+            let config = lab::render::node_config(plan, &node.name, &self.secrets)
                 .map_err(|error| Error::Render { node: node.name.clone(), why: error.to_string() })?;
             let limits = node.limits.as_ref();
             Ok(NodeSpec {
