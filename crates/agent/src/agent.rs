@@ -245,8 +245,16 @@ async fn serve(listener: UnixListener, agent: Arc<Agent>) {
 
 async fn tell_changes(mut monitor: Monitor, agent: Arc<Agent>) {
     while let Some(change) = monitor.next().await {
-        if let Change::Link(link) = &change {
-            agent.carrier(&link.name, link.carrier);
+        match &change {
+            Change::Link(link) => agent.carrier(&link.name, link.carrier),
+            Change::LinkGone(gone) => {
+                let lost = agent.config.links.iter().find(|link| link.name == gone.name);
+                if let Some(lost) = lost.filter(|_| agent.is_set_up()).cloned() {
+                    let agent = agent.clone();
+                    tokio::spawn(async move { agent.take_back(&lost).await });
+                }
+            }
+            _ => {}
         }
         agent.changes.bump();
     }

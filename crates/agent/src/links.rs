@@ -44,6 +44,39 @@ impl Agent {
         Ok(())
     }
 
+    /// Waits for an interface that was unplugged altogether to be plugged in again, and sets it up
+    /// as before.
+    pub(crate) async fn take_back(self: &Arc<Self>, link: &Link) {
+        log::say(format_args!("{}: the engine has unplugged it", link.name));
+        // A client that has lost its interface hears nothing any more.
+        self.leases.stop(&link.network);
+        let mut changed = self.changes.listen();
+        let again = async {
+            loop {
+                if let Some(found) = self.find(link).await? {
+                    self.configure(link, found).await?;
+                    break;
+                }
+                changed.changed().await;
+            }
+            self.net.set_forwarding(self.config.forwarding).await?;
+            self.set_routes().await?;
+            self.write_names().await;
+            if let Some(router) = &self.router {
+                // Its sockets were bound to the interface that is gone.
+                router.stop_rip();
+                self.set_up_router(router).await?;
+            }
+            Ok::<(), net::Error>(())
+        };
+        match again.await {
+            Ok(()) => log::say(format_args!("{}: it is plugged in again", link.name)),
+            Err(error) => self.problem(error),
+        }
+        self.impair_again().await;
+        self.changes.bump();
+    }
+
     /// The interface of a link: by its final name and hardware address where the agent has run
     /// before, else by the address that the engine gave it, by hardware address, by name.
     async fn find(&self, link: &Link) -> net::Result<Option<net::Link>> {

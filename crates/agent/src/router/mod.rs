@@ -57,12 +57,18 @@ impl Router {
     pub(crate) fn reload(&self, left: Option<serde_json::Value>) {
         let left = left.and_then(|left| serde_json::from_value(left).ok());
         let config = left.unwrap_or_else(|| self.written.clone());
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = config;
+        self.replace(config);
     }
 
     /// The running configuration.
     pub(crate) fn config(&self) -> RouterConfig {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes another running configuration; the one before.
+    fn replace(&self, config: RouterConfig) -> RouterConfig {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *running, config)
     }
 
     fn rip(&self) -> MutexGuard<'_, Option<mpsc::Sender<Command>>> {
@@ -139,7 +145,7 @@ impl Router {
     }
 
     /// Ends RIP; it removes its routes.
-    fn stop_rip(&self) {
+    pub(crate) fn stop_rip(&self) {
         self.rip().take();
     }
 
@@ -169,33 +175,51 @@ impl Agent {
         Ok(entries.collect())
     }
 
-    /// Makes the node follow another running configuration, and keeps it.
+    /// Makes the node follow another running configuration, and keeps it. What the kernel refuses
+    /// is taken back.
     pub(crate) async fn reconfigure(
         self: &Arc<Self>,
         router: &Router,
         config: RouterConfig,
     ) -> net::Result<()> {
-        let before = {
-            let mut running = router.running.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *running, config.clone())
-        };
+        let before = router.replace(config.clone());
         if before == config {
             return Ok(());
         }
+        if let Err(error) = self.follow(router, &before, &config).await {
+            router.replace(before.clone());
+            if let Err(error) = self.follow(router, &config, &before).await {
+                log::say(error);
+            }
+            return Err(error);
+        }
         let json = serde_json::to_value(&config).ok();
         self.kept.change(|state| state.router = json);
+        self.changes.bump();
+        Ok(())
+    }
+
+    async fn follow(
+        self: &Arc<Self>,
+        router: &Router,
+        before: &RouterConfig,
+        config: &RouterConfig,
+    ) -> net::Result<()> {
         let changing = self.changing.lock().await;
         for link in &self.config.links {
-            self.settle_link(link).await?;
+            // One that is not plugged in gets what it is to have when it is.
+            match self.settle_link(link).await {
+                Err(net::Error::NoLink(_)) => {}
+                other => other?,
+            }
         }
         self.set_routes().await?;
         drop(changing);
         self.set_up_router(router).await?;
-        if ios::dhcp::server_config(&before) != ios::dhcp::server_config(&config) {
-            self.serve_dhcp(router, &config).await;
+        if ios::dhcp::server_config(before) != ios::dhcp::server_config(config) {
+            self.serve_dhcp(router, config).await;
         }
         self.write_names().await;
-        self.changes.bump();
         Ok(())
     }
 
@@ -220,7 +244,7 @@ impl Agent {
             {
                 links.push((link.clone(), address));
             }
-            if !self.net.link(&link.name).await?.carrier {
+            if !self.net.link(&link.name).await.is_ok_and(|link| link.carrier) {
                 silent.push(link.name.clone());
             }
         }
