@@ -249,6 +249,10 @@ fn a_pool_typed_at_the_console_serves_and_stays_over_a_restart() {
         let moved = console(&client, "show ip interface brief").await;
         assert!(moved.contains("192.168.10.2"), "{moved}");
         r1.restart();
+        // The kernel takes the old cable away when it comes to it.
+        let gone = "while ip link show lan; do sleep 0.01; done >/dev/null 2>&1";
+        let command = ["sh", "-c", gone].map(str::to_owned).to_vec();
+        let _: Output = hers.call(&Request::Exec { command, timeout_ms: 10_000 }).await.unwrap();
         plug("lan", &r1, &pc);
         let client = r1.client();
         let status = ready(&client).await;
