@@ -123,6 +123,26 @@ impl Bridges {
         })
     }
 
+    /// Pulls cables by the names of their near ends; both ends are gone at the return. One that has
+    /// gone by itself, with the namespace of its far end, is no error.
+    ///
+    /// # Errors
+    /// The first other error the kernel reports.
+    pub fn unplug(&mut self, ports: &[String]) -> Result<()> {
+        for port in ports {
+            let mut message = LinkMessage::default();
+            message.attributes = vec![LinkAttribute::IfName(port.clone())];
+            match self.send(vec![(RouteNetlinkMessage::DelLink(message), 0)]) {
+                Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+                other => other.map_err(|source| Error::Io {
+                    doing: format!("unplugging {port}"),
+                    source,
+                })?,
+            }
+        }
+        Ok(())
+    }
+
     fn send(&mut self, messages: Vec<(RouteNetlinkMessage, u16)>) -> io::Result<()> {
         let mut batch = Vec::with_capacity(BATCH);
         let mut count = 0;
@@ -246,8 +266,10 @@ mod tests {
         bridges.plug(&cables).unwrap();
         let again = bridges.plug(&cables[..1]).unwrap_err().to_string();
         assert!(again.contains("lan0"), "{again}");
+        let pulled = ["p0", "p1", "never-there"].map(str::to_owned);
+        bridges.unplug(&pulled).unwrap();
         go.send(()).unwrap();
-        assert_eq!(node.join().unwrap(), 100);
+        assert_eq!(node.join().unwrap(), 98);
         bridges.remove(1000).unwrap();
     }
 }

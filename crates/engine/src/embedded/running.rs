@@ -49,6 +49,8 @@ pub(super) struct Node {
     /// Somebody has changed `wanted`.
     changed: Notify,
     life: RefCell<Option<JoinHandle<()>>>,
+    /// The switch's ends of its cables.
+    ports: RefCell<Vec<String>>,
 }
 
 impl Node {
@@ -61,6 +63,7 @@ impl Node {
             wanted: Cell::new(false),
             changed: Notify::new(),
             life: RefCell::default(),
+            ports: RefCell::default(),
         })
     }
 
@@ -148,6 +151,9 @@ impl Node {
                 Ok(status) => process::describe(status),
                 Err(error) => format!("cannot be waited for: {error}"),
             };
+            if let Err(error) = supervisor.unplug(self.name(), &self.ports.take()) {
+                self.log.line(format!("labctl: {error}"));
+            }
             if !self.wanted.get() {
                 self.phase.replace(Phase::Exited(why));
                 return;
@@ -206,7 +212,8 @@ impl Node {
                 0 => return Err(std::io::Error::other("it ended without a word")),
                 _ => return Err(complaint(report, &said).await),
             }
-            supervisor.plug(&self.spec, child.pid()).map_err(std::io::Error::other)?;
+            let ports = supervisor.plug(&self.spec, child.pid()).map_err(std::io::Error::other)?;
+            self.ports.replace(ports);
             std::fs::File::from(born.go).write_all(&[READY])?;
             match report.read(&mut said).await? {
                 0 => Ok(()),

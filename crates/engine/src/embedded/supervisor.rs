@@ -46,6 +46,8 @@ pub(super) struct Supervisor {
     /// One change at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
     pub(super) ended: Notify,
+    /// Everything is being removed.
+    ending: Cell<bool>,
 }
 
 /// Runs a supervisor: `labctl supervisor run FOLDER DISK COMMANDS…`, listening on standard input;
@@ -121,6 +123,7 @@ fn prepare(sandbox: Sandbox, folder: &Path) -> io::Result<Supervisor> {
         counter: Cell::new(1000),
         changing: tokio::sync::Mutex::new(()),
         ended: Notify::new(),
+        ending: Cell::new(false),
     })
 }
 
@@ -296,8 +299,18 @@ impl Supervisor {
         self.counter.get()
     }
 
-    /// Plugs a node's cables.
-    pub(super) fn plug(&self, spec: &NodeSpec, process: u32) -> Result<()> {
+    /// Pulls cables: a dead node's namespace would answer for a while yet. Not worth the time when
+    /// everything ends.
+    pub(super) fn unplug(&self, node: &str, ports: &[String]) -> Result<()> {
+        if self.ending.get() {
+            return Ok(());
+        }
+        let pulled = self.bridges.borrow_mut().unplug(ports);
+        pulled.map_err(|error| Error::failed(format!("the interfaces of {node}"), error))
+    }
+
+    /// Plugs a node's cables; the names of their near ends.
+    pub(super) fn plug(&self, spec: &NodeSpec, process: u32) -> Result<Vec<String>> {
         let networks = self.networks.borrow();
         let cables = spec.config.links.iter().map(|link| {
             let what = || format!("plugging {} into {}", spec.name(), link.network);
@@ -317,7 +330,8 @@ impl Supervisor {
         self.bridges
             .borrow_mut()
             .plug(&cables)
-            .map_err(|error| Error::failed(format!("the interfaces of {}", spec.name()), error))
+            .map_err(|error| Error::failed(format!("the interfaces of {}", spec.name()), error))?;
+        Ok(cables.into_iter().map(|cable| cable.port).collect())
     }
 
     /// Ends a node and removes all it had.
@@ -340,6 +354,7 @@ impl Supervisor {
     /// Ends everything.
     pub(super) async fn clear(&self, events: &Events) -> Result<Changes> {
         let _one = self.changing.lock().await;
+        self.ending.set(true);
         let nodes: Vec<Rc<Node>> = self.nodes.borrow().values().cloned().collect();
         let mut changes = Changes::default();
         changes.remove.extend(nodes.iter().map(|node| plan::node(node.name())));

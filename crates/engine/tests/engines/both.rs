@@ -319,11 +319,15 @@ fn stopped(engine: Arc<dyn Engine>, name: String) {
     runtime().block_on(async {
         let lab = Lab::pair(&engine, &name);
         lab.ready().await;
+        assert_eq!(lab.run("b", &["knock", "10.9.0.1"]).await.1, "somebody");
         let begun = std::time::Instant::now();
         engine.stop(lab.name(), "a").await.unwrap();
         assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
         assert_eq!(lab.state("a").await, "exited");
         assert_eq!(lab.state("b").await, "running");
+        // It does not answer any more, from this moment on.
+        let (code, out, _) = lab.run("b", &["knock", "10.9.0.1"]).await;
+        assert_eq!((code, out.as_str()), (0, "nobody"));
         let options = ExecOptions { command: vec!["true".into()], ..ExecOptions::default() };
         let error = match engine.exec(lab.name(), "a", options).await {
             Err(error) => error.to_string(),

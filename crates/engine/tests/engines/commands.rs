@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// The commands of a node.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 19] = [
     "agent",
     "relay",
     "true",
@@ -27,6 +27,7 @@ pub const NAMES: [&str; 18] = [
     "write",
     "background",
     "hog",
+    "knock",
 ];
 
 /// Runs a command if this process is one.
@@ -134,6 +135,15 @@ fn run(name: &str, args: &[String]) -> u8 {
                     return 1;
                 }
             }
+        }
+        "knock" => {
+            // A refusal is an answer, too.
+            let address = format!("{}:9", args[0]).parse().unwrap();
+            let answer = TcpStream::connect_timeout(&address, Duration::from_millis(300));
+            let kind = answer.err().map(|error| error.kind());
+            let there = kind == Some(std::io::ErrorKind::ConnectionRefused);
+            print!("{}", if there { "somebody" } else { "nobody" });
+            0
         }
         "write" => match std::fs::write(&args[0], &args[1]) {
             Ok(()) => 0,
