@@ -68,12 +68,8 @@ pub(crate) fn bury() {
         if own.contains(&pid) {
             continue;
         }
-        loop {
-            match waitpid(Pid::from_raw(pid), Some(WaitPidFlag::WNOHANG)) {
-                Err(Errno::EINTR) => {}
-                _ => break,
-            }
-        }
+        let pid = Pid::from_raw(pid);
+        while waitpid(pid, Some(WaitPidFlag::WNOHANG)) == Err(Errno::EINTR) {}
     }
 }
 

@@ -1,5 +1,8 @@
 //! An agent as process 1 of a node, driven over its socket as labctl drives it.
 
+// A test says what failed by panicking, and what it skipped by printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
 mod common;
 
 use std::time::Duration;

@@ -1,5 +1,8 @@
 //! The kernel's answers, in a network namespace of the test's own thread.
 
+// A test says what failed by panicking, and what it skipped by printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use net::{Change, Mac, Monitor, Netlink, Protocol, Reachability, Route};

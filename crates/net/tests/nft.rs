@@ -1,5 +1,8 @@
 //! The packet filter, in a network namespace of the test's own thread, over the loopback.
 
+// A test says what failed by panicking, and what it skipped by printing.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
+
 use std::net::{Ipv4Addr, UdpSocket};
 use std::ops::RangeInclusive;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! A node in namespaces of its own: user, network, mounts, processes.
 
-#![allow(dead_code)]
+// Not every test uses all of it; a child is waited for by the node's `Drop`.
+#![allow(dead_code, clippy::zombie_processes)]
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
