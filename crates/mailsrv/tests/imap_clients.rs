@@ -1,5 +1,7 @@
 //! The IMAP server and the mail client against each other and against independent clients.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and says what it skips")]
+
 mod imap_common;
 
 use std::process::Command;

@@ -5,6 +5,8 @@
 //! synchronising literal after the server's `+`. `MAIL: user` delivers the following `L:` lines to
 //! an INBOX as SMTP would. `#` begins a remark.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod imap_common;
 
 use std::collections::BTreeMap;

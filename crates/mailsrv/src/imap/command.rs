@@ -29,7 +29,8 @@ pub enum Command {
     List(List),
     Namespace,
     Status { mailbox: String, items: Vec<StatusItem> },
-    Append { mailbox: String, flags: Vec<String>, date: Option<i64>, message: Vec<u8> },
+    /// The message is the last `length` bytes of the command.
+    Append { mailbox: String, flags: Vec<String>, date: Option<i64>, length: usize },
     Idle,
     GetQuota(String),
     GetQuotaRoot(String),

@@ -142,6 +142,18 @@ impl<'a> Cursor<'a> {
 
     /// A literal.
     pub fn literal(&mut self) -> Parsed<Vec<u8>> {
+        self.literal_bytes().map(<[u8]>::to_vec)
+    }
+
+    /// A literal that ends the command; how long it is. The caller has the bytes already: a
+    /// message must not be in memory twice.
+    pub fn last_literal(&mut self) -> Parsed<usize> {
+        let length = self.literal_bytes()?.len();
+        self.end()?;
+        Ok(length)
+    }
+
+    fn literal_bytes(&mut self) -> Parsed<&'a [u8]> {
         self.must(b'{', "a literal is missing")?;
         let n = usize::try_from(self.number()?).map_err(|_| Bad("a literal is too large"))?;
         self.take(b'+');
@@ -156,7 +168,7 @@ impl<'a> Cursor<'a> {
         if bytes.contains(&0) {
             return Err(Bad("a literal cannot hold NUL"));
         }
-        Ok(bytes.to_vec())
+        Ok(bytes)
     }
 
     /// An atom (`]` allowed), a quoted string or a literal.

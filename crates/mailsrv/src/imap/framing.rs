@@ -149,6 +149,8 @@ impl Framer {
                 continue;
             }
             self.command.extend_from_slice(b"\r\n");
+            // Once, and not twice as much as is needed.
+            self.command.reserve_exact(usize::try_from(length).unwrap_or(0));
             self.literal = length;
             if !unasked {
                 return Step::Continue;

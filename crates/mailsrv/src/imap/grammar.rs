@@ -305,7 +305,7 @@ fn append(c: &mut Cursor<'_>) -> Parsed<Command> {
         date = Some(super::date::parse_internal(text).ok_or(Bad("the date is not a date-time"))?);
         c.space()?;
     }
-    Ok(Command::Append { mailbox, flags, date, message: c.literal()? })
+    Ok(Command::Append { mailbox, flags, date, length: c.last_literal()? })
 }
 
 fn store(uid: bool, c: &mut Cursor<'_>) -> Parsed<Store> {

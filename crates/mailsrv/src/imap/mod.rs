@@ -111,7 +111,7 @@ impl Talk {
                 }
                 Step::Command(bytes) => {
                     self.note_command(&bytes);
-                    self.session.command(&bytes, &mut self.out).await;
+                    self.session.command(bytes, &mut self.out).await;
                     self.note_state();
                 }
                 Step::Refused { tag, why } => {

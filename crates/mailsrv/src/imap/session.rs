@@ -173,8 +173,20 @@ impl Session {
     }
 
     /// Takes a whole command.
-    pub async fn command(&mut self, bytes: &[u8], out: &mut Output) {
-        match grammar::parse(bytes) {
+    pub async fn command(&mut self, mut bytes: Vec<u8>, out: &mut Output) {
+        match grammar::parse(&bytes) {
+            Ok(Tagged { tag, command: Command::Append { mailbox, flags, date, length } }) => {
+                let answer = match self.account.clone() {
+                    Some(account) => {
+                        // The message stays where it is; what stands before it goes.
+                        bytes.drain(..bytes.len() - length);
+                        self.append(&account, mailbox, &flags, date, bytes).await
+                    }
+                    None => Err(No::Bad("log in first".into())),
+                };
+                self.news(true, out).await;
+                self.finish(&tag, answer, out);
+            }
             Ok(Tagged { tag, command }) => self.run(tag, command, out).await,
             Err((tag, Bad(why))) => {
                 out.line(format!("{} BAD {why}", tag.as_deref().unwrap_or("*")));
@@ -272,7 +284,8 @@ impl Session {
             return;
         }
         self.news(fetching.uid, out).await;
-        let answer = if fetching.missing {
+        // A UID that is gone is passed over (RFC 3501, 6.4.8).
+        let answer = if fetching.missing && !fetching.uid {
             Err(No::No("[EXPUNGEISSUED] some of the messages are gone".into()))
         } else {
             Ok("FETCH done".into())
@@ -437,9 +450,6 @@ impl Session {
             }
             Command::List(list) => self.list(&account, &list, out),
             Command::Status { mailbox, items } => self.status(&account, &mailbox, &items, out),
-            Command::Append { mailbox, flags, date, message } => {
-                self.append(&account, mailbox, &flags, date, message).await
-            }
             Command::GetQuota(root) => self.quota(&account, &root, out),
             Command::GetQuotaRoot(mailbox) => self.quota_root(&account, &mailbox, out),
             Command::SetQuota => Err(No::No("[NOPERM] quotas are set by the administrator".into())),

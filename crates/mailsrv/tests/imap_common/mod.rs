@@ -1,5 +1,5 @@
 //! A mail server on loopback for the IMAP tests, and a line-wise client.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and a test may panic")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;

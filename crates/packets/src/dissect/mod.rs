@@ -15,7 +15,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-pub use application::{Application, by_port};
+pub use application::{Application, by_port, shown};
 pub use dhcp::Dhcp;
 pub use dns::Dns;
 use reader::{Reader, Short};
