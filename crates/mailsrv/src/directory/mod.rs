@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::{Deserialize, Serialize};
 
 pub use expand::{Expansion, Sender, Verdict};
-pub use persist::Error as PersistError;
+pub use persist::{Error as PersistError, fingerprint};
 
 use crate::address::{self, Address};
 use crate::config::{AutoReply, Config, Domain, Fault, List, Limits, Policy, Protocol};
