@@ -17,11 +17,11 @@ type Answer = Result<Value, Error>;
 /// Answers, if it is about settings.
 pub fn answer(server: &Arc<Server>, op: &str, fields: &Fields) -> Option<Answer> {
     Some(match op {
-        "limits" => merge(&server.directory.data().limits.clone(), fields.rest()).and_then(|limits| {
+        "limits" => merge(&server.directory.limits(), fields.rest()).and_then(|limits| {
             keep(server, |data| data.limits = limits)?;
             Ok(json!(server.directory.limits()))
         }),
-        "policy" => merge(&server.directory.data().policy.clone(), fields.rest()).and_then(|policy| {
+        "policy" => merge(&server.directory.policy(), fields.rest()).and_then(|policy| {
             keep(server, |data| data.policy = policy)?;
             let policy = server.directory.policy();
             server.transcript.show_secrets(policy.show_secrets);
