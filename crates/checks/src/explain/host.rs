@@ -48,6 +48,18 @@ impl Walk<'_, '_> {
             self.fine(Layer::Address, format!("{name} has {has} on {network}"));
             return Ok(());
         }
+        let other = self.world.plan.node_of(has.addr()).filter(|other| other.name != name);
+        if let Some(other) = other {
+            return Err(Broken::new(
+                Layer::Arp,
+                format!(
+                    "{name} has the address of {}: {} is there twice, and {name} should have {right}",
+                    other.name,
+                    has.addr()
+                ),
+            )
+            .help(format!("set {name}'s address to {right}")));
+        }
         let says = if has.addr() == right.addr() {
             format!(
                 "{name} has the wrong mask on {network}: {} (/{}), and should have {} (/{})",

@@ -58,7 +58,15 @@ pub async fn attempt(world: &World<'_>, check: &Mail, attempt: &Attempt) -> Seen
         send.attachment = Some(Attachment::new("labctl.bin", "application/octet-stream", content));
     }
     let host = send.server.host.clone();
-    let sent = talk(world, from, Request::Send(send), Phase::First).await?;
+    // A mail program logs in when the server wants it; what is about not logging in says so.
+    let may_log_in = check.login.is_none() && check.server.is_none() && send.login.is_none();
+    let sent = match talk(world, from, Request::Send(send.clone()), Phase::First).await {
+        Err(Unasked::Broken(failure)) if may_log_in && wants_login(&failure) => {
+            send.login = Some((settings.user.clone(), settings.password.clone()));
+            talk(world, from, Request::Send(send), Phase::First).await?
+        }
+        sent => sent?,
+    };
     verify_peer(world, from, &host, &sent).await?;
 
     let fetch = check.fetch;
@@ -81,6 +89,11 @@ pub async fn attempt(world: &World<'_>, check: &Mail, attempt: &Attempt) -> Seen
         }
     }
     Ok(seen.join("; "))
+}
+
+/// Whether a server refused somebody who had not logged in (RFC 4954 section 6: 530).
+fn wants_login(failure: &Failure) -> bool {
+    failure.way == Some(Way::Relay) || failure.code == Some(530)
 }
 
 /// The protocols to fetch by; the last one deletes what it fetched.
