@@ -25,3 +25,39 @@ fn every_lab_loads_without_a_warning_and_its_wrong_variants_do_too() {
         }
     }
 }
+
+fn root() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn the_lab_at_the_top_is_lab06() {
+    let top = std::fs::read_to_string(root().join("lab.yaml")).unwrap();
+    let own = std::fs::read_to_string(root().join("labs/lab06.yaml")).unwrap();
+    let body = |text: &str| text.lines().skip(2).collect::<Vec<_>>().join("\n");
+    assert_eq!(body(&top), body(&own));
+}
+
+#[test]
+fn every_lab_is_a_starter_with_a_page_and_names_its_schema() {
+    let names: Vec<&str> = lab::starters().iter().map(|s| s.name).collect();
+    for path in labs() {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        assert!(names.contains(&name), "{name} is no starter");
+        assert!(path.with_extension("md").exists(), "{name} has no page");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("# yaml-language-server: $schema=../schema/lab.schema.json\n"), "{name}");
+        assert_eq!(lab::starter(name).unwrap().text, text);
+    }
+    assert_eq!(names.len(), labs().len());
+}
+
+#[test]
+fn the_committed_schema_is_that_of_the_types() {
+    let path = root().join("schema/lab.schema.json");
+    let text = format!("{:#}\n", lab::schema());
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap() == text, "run this test with UPDATE_SCHEMA=1");
+}
