@@ -98,7 +98,7 @@ fn follow(authority: &Authority, held: &Held, query: &Query<'_>, kind: RecordTyp
         let Some(zone) = &held.zone else { return composer.finish(code::SERVFAIL) };
         let name = &mut lower[..owner.len()];
         lower_into(owner, name);
-        match composer.from_zone(zone, authority, owner, name, kind, step == 0) {
+        match composer.zone(zone, authority, owner, name, kind, step == 0) {
             compose::Next::Done(rcode) => return composer.finish(rcode),
             compose::Next::Full => return composer.truncate(),
             compose::Next::Elsewhere => {

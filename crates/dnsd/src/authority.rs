@@ -8,6 +8,7 @@ use dnswire::{Name, parent_of};
 
 use crate::config;
 use crate::master::Entry;
+use crate::sign::Key;
 use crate::zone::{ByKey, Zone};
 
 /// Versions kept for incremental transfers.
@@ -17,7 +18,9 @@ const HISTORY: usize = 64;
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The version before.
-    pub from: Arc<Zone>,
+    pub serial: u32,
+    /// Its SOA record.
+    pub soa: Entry,
     /// The records that left.
     pub gone: Vec<Entry>,
     /// The records that came.
@@ -31,6 +34,8 @@ pub struct Held {
     pub origin: Name,
     /// Its settings.
     pub settings: Arc<config::Zone>,
+    /// The key that it is signed with.
+    pub key: Option<Arc<Key>>,
     /// Its records; none while a secondary has no copy or its copy has expired.
     pub zone: Option<Arc<Zone>>,
     /// Steps to the present version, oldest first.
@@ -40,17 +45,21 @@ pub struct Held {
 impl Held {
     /// A zone that has just been loaded.
     pub fn new(origin: Name, settings: Arc<config::Zone>, zone: Option<Arc<Zone>>) -> Self {
-        Self { origin, settings, zone, history: Arc::default() }
+        Self { origin, settings, key: None, zone, history: Arc::default() }
     }
 
     /// With another version, the step to it kept.
     #[must_use]
     pub fn followed_by(&self, zone: Arc<Zone>) -> Self {
         let mut history = (*self.history).clone();
-        if let Some(old) = &self.zone {
+        if let Some(old) = &self.zone
+            && let Some(soa) = old.soa()
+        {
             let (gone, came) = crate::zone::diff(old, &zone);
-            history.push_back(Step { from: old.clone(), gone, came });
-            if history.len() > HISTORY {
+            history.push_back(Step { serial: old.soa.serial, soa, gone, came });
+            // Steps that are together larger than the zone are of no use to anybody.
+            let size = |history: &VecDeque<Step>| history.iter().map(|step| step.gone.len() + step.came.len()).sum::<usize>();
+            while history.len() > HISTORY || size(&history) > zone.count {
                 history.pop_front();
             }
         }

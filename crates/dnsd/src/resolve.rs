@@ -32,6 +32,9 @@ const DEAD_MS: u64 = 30_000;
 /// How long one server may take.
 const WAIT: Duration = Duration::from_millis(1500);
 
+/// How long one may take that did not answer lately.
+const WAIT_DEAD: Duration = Duration::from_millis(300);
+
 /// What a name resolved to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resolved {
@@ -228,11 +231,13 @@ impl Resolver {
             return None;
         }
         let query = Message::query(rand::random(), name.clone(), kind, recursion);
-        let message = match upstream::ask(&query, server, WAIT).await {
+        let lately_dead = lock(&self.dead).get(&server).is_some_and(|until| *until > now_ms());
+        let wait = if lately_dead { WAIT_DEAD } else { WAIT };
+        let message = match upstream::ask(&query, server, wait).await {
             // A server from before EDNS (RFC 6891 section 6.2.2).
             Ok(message) if message.rcode == code::FORMERR && message.edns.is_none() => {
                 let plain = Message { edns: None, ..query };
-                upstream::ask(&plain, server, WAIT).await
+                upstream::ask(&plain, server, wait).await
             }
             other => other,
         };

@@ -82,7 +82,7 @@ impl Service {
         config.check()?;
         let store = config.state.as_deref().map(Store::open).transpose()?;
         let resolver = Resolver::new(&config)?;
-        let (authority, said) = load::all(&config, store.as_ref())?;
+        let (authority, said) = load::all(&config, store.as_ref(), &Authority::default())?;
         let (tasks, receiver) = mpsc::unbounded_channel();
         let on = store.as_ref().is_none_or(Store::on);
         let service = Arc::new(Self {

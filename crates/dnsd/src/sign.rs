@@ -102,7 +102,7 @@ fn tag(dnskey: &[u8]) -> u16 {
         let low = pair.get(1).copied().unwrap_or(0);
         sum + u32::from(u16::from_be_bytes([pair[0], low]))
     });
-    u16::try_from(sum + (sum >> 16) & 0xffff).unwrap_or_default()
+    u16::try_from((sum + (sum >> 16)) & 0xffff).unwrap_or_default()
 }
 
 /// What signing adds to a zone: DNSKEY, NSEC or NSEC3, RRSIG.

@@ -35,36 +35,30 @@ pub fn messages(authority: &Authority, request: &[u8], client: IpAddr) -> Result
     Ok(pack(&query, request, &records))
 }
 
-fn soa(zone: &Zone) -> Option<Entry> {
-    let set = zone.soa_set()?;
-    let data = set.data.first()?.clone();
-    Some(Entry { line: 0, name: zone.origin.clone(), ttl: set.ttl, kind: RecordType::SOA, data })
-}
-
 fn whole(zone: &Zone) -> Vec<Entry> {
     let rest = zone.sorted().into_iter().filter(|entry| entry.kind != RecordType::SOA);
-    soa(zone).into_iter().chain(rest).chain(soa(zone)).collect()
+    zone.soa().into_iter().chain(rest).chain(zone.soa()).collect()
 }
 
 /// The steps from the client's version to ours, or the whole zone where they are not known.
 fn incremental(held: &Held, zone: &Zone, serial: u32) -> Vec<Entry> {
     if serial == zone.soa.serial || is_later(serial, zone.soa.serial) {
-        return soa(zone).into_iter().collect();
+        return zone.soa().into_iter().collect();
     }
-    let Some(first) = held.history.iter().position(|step| step.from.soa.serial == serial) else {
+    let Some(first) = held.history.iter().position(|step| step.serial == serial) else {
         return whole(zone);
     };
-    let mut records: Vec<Entry> = soa(zone).into_iter().collect();
+    let mut records: Vec<Entry> = zone.soa().into_iter().collect();
     let steps: Vec<_> = held.history.iter().skip(first).collect();
     for (n, step) in steps.iter().enumerate() {
-        let after = steps.get(n + 1).map_or(zone, |next| &next.from);
+        let after = steps.get(n + 1).map(|next| next.soa.clone()).or_else(|| zone.soa());
         let not_soa = |entry: &&Entry| entry.kind != RecordType::SOA;
-        records.extend(soa(&step.from));
+        records.push(step.soa.clone());
         records.extend(step.gone.iter().filter(not_soa).cloned());
-        records.extend(soa(after));
+        records.extend(after);
         records.extend(step.came.iter().filter(not_soa).cloned());
     }
-    records.extend(soa(zone));
+    records.extend(zone.soa());
     records
 }
 

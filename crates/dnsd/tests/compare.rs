@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
-use common::{Ask, Running, ask, free_port, start, texts, tool};
+use common::{Running, ask, free_port, questions, start, texts, tool};
 use dnswire::{Flags, Message};
 
 fn nsd(folder: &Path) -> Option<Running> {
@@ -68,39 +68,6 @@ zone \"other.test\" {{ type primary; file \"other.zone\"; }};
     let mut command = Command::new(program);
     command.arg("-g").arg("-n").arg("1").arg("-c").arg(&config);
     Some(start(command, SocketAddr::from(([127, 0, 0, 1], port))))
-}
-
-fn questions() -> Vec<Ask> {
-    let mut all: Vec<Ask> = [
-        "lab.test SOA", "lab.test NS", "lab.test MX", "lab.test TXT", "lab.test CAA", "lab.test A", "lab.test SRV",
-        "ns1.lab.test A", "mail.lab.test A", "mail.lab.test AAAA", "mail.lab.test TXT", "web.lab.test A",
-        "WWW.Lab.TEST A", "www.lab.test CNAME", "www.lab.test AAAA", "www.lab.test MX", "deep.lab.test A",
-        "dead.lab.test A", "far.lab.test A", "loop.lab.test A", "_dmarc.lab.test TXT", "sel._domainkey.lab.test TXT",
-        "_imap._tcp.lab.test SRV", "_tcp.lab.test A", "_domainkey.lab.test TXT", "nope.lab.test A",
-        "nope.nope.lab.test MX", "x.web.lab.test A", "y.wild.lab.test A", "y.wild.lab.test MX", "y.wild.lab.test TXT",
-        "a.y.wild.lab.test A", "x.wild.lab.test A", "x.wild.lab.test TXT", "a.x.wild.lab.test A", "wild.lab.test A",
-        "*.wild.lab.test A", "y.alias.lab.test A", "y.alias.lab.test CNAME", "ent.lab.test A", "b.ent.lab.test A",
-        "a.b.ent.lab.test A", "x.b.ent.lab.test A", "sub.lab.test A", "sub.lab.test NS", "sub.lab.test DS",
-        "www.sub.lab.test A", "ns.sub.lab.test A", "signed.lab.test DS", "www.signed.lab.test A", "dn.lab.test DNAME",
-        "www.dn.lab.test DNAME", "dn.lab.test A", "unknown.lab.test TYPE65280", "info.lab.test HINFO",
-        "big.lab.test TXT", "other.test SOA", "www.other.test A", "nowhere.example A", "test A", "lab.test DS",
-        "lab.test ANY", "web.lab.test ANY",
-    ]
-    .iter()
-    .map(|line| {
-        let (name, kind) = line.split_once(' ').unwrap();
-        Ask::new(name, kind)
-    })
-    .collect();
-    for (name, kind, size) in [("big.lab.test", "TXT", None), ("big.lab.test", "TXT", Some(512)), ("web.lab.test", "A", None)] {
-        all.push(Ask { size, ..Ask::new(name, kind) });
-    }
-    all.push(Ask { dnssec: true, ..Ask::new("nope.lab.test", "A") });
-    all.push(Ask { dnssec: true, ..Ask::new("www.signed.lab.test", "A") });
-    all.push(Ask { class: 3, ..Ask::new("web.lab.test", "A") });
-    all.push(Ask { recursion: true, ..Ask::new("web.lab.test", "A") });
-    all.push(Ask { recursion: true, ..Ask::new("www.sub.lab.test", "A") });
-    all
 }
 
 /// The fields of an answer that must agree. Left out, as each server is free in them: the

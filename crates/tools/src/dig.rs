@@ -2,6 +2,7 @@
 
 mod options;
 mod print;
+mod trace;
 
 use std::ffi::OsString;
 use std::net::{IpAddr, SocketAddr};
@@ -64,7 +65,12 @@ async fn dig(options: &Options, words: &str) -> Result<(), String> {
     for address in servers {
         let server = SocketAddr::new(address, options.port);
         let label = named.clone().unwrap_or_else(|| address.to_string());
-        match one(options, server, &label).await {
+        let asked = if options.trace {
+            trace::trace(options, server, &env).await
+        } else {
+            one(options, server, &label).await
+        };
+        match asked {
             Ok(()) => return Ok(()),
             Err(why) => last = format!("communications error to {address}#{}: {why}", options.port),
         }
@@ -93,7 +99,7 @@ async fn one(options: &Options, server: SocketAddr, label: &str) -> Result<(), S
         }
         return Ok(());
     }
-    let mut query = Message::query(std::process::id() as u16 ^ nanos(), options.name.clone(), options.kind, options.recursion);
+    let mut query = Message::query(number(), options.name.clone(), options.kind, options.recursion);
     query.edns = options.edns.then(|| Edns { size: options.size, dnssec: options.dnssec, ..Edns::default() });
     let exchange = probes::dns::send(&query, server, options.tcp, wait, options.tries).await.map_err(why)?;
     if options.short {
@@ -104,8 +110,9 @@ async fn one(options: &Options, server: SocketAddr, label: &str) -> Result<(), S
     Ok(())
 }
 
-/// Something that differs from call to call, for the number of the question.
-fn nanos() -> u16 {
+/// A number for a question that differs from call to call.
+fn number() -> u16 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u16::try_from(since.subsec_nanos() >> 8 & 0xffff).unwrap_or_default()
+    let [.., a, b] = (since.subsec_nanos() >> 6 ^ std::process::id()).to_be_bytes();
+    u16::from_be_bytes([a, b])
 }

@@ -131,7 +131,7 @@ impl<'q, 'b> Composer<'q, 'b> {
 
     /// Answers what one zone has for a name: `owner` in the case it is written in, `name` in lower
     /// case; `first` unless an alias led here.
-    pub(super) fn from_zone(
+    pub(super) fn zone(
         &mut self,
         zone: &Zone,
         authority: &Authority,

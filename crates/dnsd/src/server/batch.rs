@@ -109,7 +109,7 @@ impl Batch {
             requests: vec![[0; BUFFER]; SIZE],
             sizes: [0; SIZE],
             ways: [Way::empty(); SIZE],
-            replies: vec![Vec::with_capacity(1500); SIZE],
+            replies: (0..SIZE).map(|_| Vec::with_capacity(1500)).collect(),
         }
     }
 
@@ -127,7 +127,7 @@ impl Batch {
             header.msg_iov = &raw mut parts[n];
             header.msg_iovlen = 1;
             header.msg_control = way.control.as_mut_ptr().cast();
-            header.msg_controllen = CONTROL as _;
+            header.msg_controllen = CONTROL;
         }
         let count = libc::c_uint::try_from(SIZE).unwrap_or(1);
         // SAFETY: every pointer in the headers is to a buffer of the given size that lives in
@@ -137,7 +137,7 @@ impl Batch {
         for (n, header) in headers.iter().enumerate().take(got) {
             self.sizes[n] = usize::try_from(header.msg_len).unwrap_or(0).min(BUFFER);
             self.ways[n].name_size = header.msg_hdr.msg_namelen;
-            self.ways[n].control_size = usize::try_from(header.msg_hdr.msg_controllen).unwrap_or(0).min(CONTROL);
+            self.ways[n].control_size = header.msg_hdr.msg_controllen.min(CONTROL);
             self.replies[n].clear();
         }
         Ok(got)
@@ -185,7 +185,7 @@ fn fill(header: &mut libc::msghdr, part: &mut libc::iovec, way: &mut Way) {
     header.msg_iovlen = 1;
     if way.control_size > 0 {
         header.msg_control = way.control.as_mut_ptr().cast();
-        header.msg_controllen = way.control_size as _;
+        header.msg_controllen = way.control_size;
     }
 }
 

@@ -63,13 +63,16 @@ pub enum Error {
 }
 
 /// Loads all zones; the lines are for the log.
-pub(super) fn all(config: &Config, store: Option<&Store>) -> Result<(Authority, Vec<String>), Error> {
+/// `old` are the zones so far, whose keys go on where none is kept.
+pub(super) fn all(config: &Config, store: Option<&Store>, old: &Authority) -> Result<(Authority, Vec<String>), Error> {
     let mut authority = Authority::default();
     let mut said = Vec::new();
     for settings in &config.zones {
         let origin = Name::complete(&settings.name)?;
+        let known = old.get(&origin).and_then(|held| held.key.clone());
+        let key = key(&origin, settings, store, known)?;
         let zone = if settings.primaries.is_empty() {
-            Some(primary(&origin, settings, store, &mut said)?)
+            Some(primary(&origin, settings, store, key.as_deref(), &mut said)?)
         } else {
             copy(&origin, store)
         };
@@ -77,7 +80,7 @@ pub(super) fn all(config: &Config, store: Option<&Store>) -> Result<(Authority, 
         if let Some(zone) = &zone {
             said.extend(zone.warnings.iter().map(|warning| format!("zone {origin}: {warning}")));
         }
-        authority.put(Held::new(origin, Arc::new(settings.clone()), zone));
+        authority.put(Held { key, ..Held::new(origin, Arc::new(settings.clone()), zone) });
     }
     Ok((authority, said))
 }
@@ -103,6 +106,7 @@ fn primary(
     origin: &Name,
     settings: &config::Zone,
     store: Option<&Store>,
+    key: Option<&Key>,
     said: &mut Vec<String>,
 ) -> Result<Zone, Error> {
     let (text, place) = source_text(origin, settings)?;
@@ -123,7 +127,7 @@ fn primary(
             Err(error) => said.push(format!("zone {origin}: what was kept of it is not whole ({error}); its file is used")),
         }
     }
-    signed(origin, settings, store, zone)
+    signed(settings, key, zone)
 }
 
 fn with_serial(zone: &Zone, serial: u32) -> Result<Zone, Mistake> {
@@ -134,30 +138,38 @@ fn with_serial(zone: &Zone, serial: u32) -> Result<Zone, Mistake> {
     build(&zone.origin, entries)
 }
 
-/// Signs a zone where its settings say so.
-pub(super) fn signed(
+/// The key of a zone that is to be signed: the kept one, the one so far, or a new one.
+fn key(
     origin: &Name,
     settings: &config::Zone,
     store: Option<&Store>,
-    zone: Zone,
-) -> Result<Zone, Error> {
+    known: Option<Arc<Key>>,
+) -> Result<Option<Arc<Key>>, Error> {
     if !settings.dnssec {
-        return Ok(zone);
+        return Ok(None);
     }
     let failed = |source| Error::Sign { zone: origin.clone(), source };
-    let key = match store.and_then(|store| store.key(origin)) {
-        Some(kept) => Key::read(&kept).map_err(failed)?,
-        None => {
-            let key = Key::make().map_err(failed)?;
-            if let Some(store) = store {
-                store.keep_key(origin, key.pkcs8())?;
-            }
-            key
-        }
+    if let Some(kept) = store.and_then(|store| store.key(origin)) {
+        return Ok(Some(Arc::new(Key::read(&kept).map_err(failed)?)));
+    }
+    let key = match known {
+        Some(key) => key,
+        None => Arc::new(Key::make().map_err(failed)?),
     };
+    if let Some(store) = store {
+        store.keep_key(origin, key.pkcs8())?;
+    }
+    Ok(Some(key))
+}
+
+/// Signs a zone where it has a key.
+pub(super) fn signed(settings: &config::Zone, key: Option<&Key>, zone: Zone) -> Result<Zone, Error> {
+    let Some(key) = key else { return Ok(zone) };
+    let origin = zone.origin.clone();
+    let failed = |source| Error::Sign { zone: origin.clone(), source };
     let mut entries = zone.written();
-    entries.extend(sign::sign(&zone, &key, settings.denial, now_s()).map_err(failed)?);
-    build(origin, entries).map_err(|mistake| Error::Zone { zone: origin.clone(), place: String::new(), mistake })
+    entries.extend(sign::sign(&zone, key, settings.denial, now_s()).map_err(failed)?);
+    build(&origin, entries).map_err(|mistake| Error::Zone { zone: origin.clone(), place: String::new(), mistake })
 }
 
 /// A secondary's last copy, unless it has expired (RFC 1035 section 3.3.13).

@@ -59,7 +59,7 @@ impl Service {
         let (held, zone) = self.changeable(origin)?;
         let new = apply(&zone, edits)?;
         self.keep_primary(&held, &new)?;
-        let new = Arc::new(load::signed(&held.origin, &held.settings, self.store.as_ref(), new)?);
+        let new = Arc::new(load::signed(&held.settings, held.key.as_deref(), new)?);
         self.put(held.followed_by(new.clone()));
         let _ = self.tasks.send(Task::Tell(held.origin.clone()));
         Ok(new)
@@ -85,7 +85,7 @@ impl Service {
     /// [`Error`]; the old zones stay.
     pub fn reload(&self) -> Result<(), Error> {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let (loaded, said) = load::all(&self.config, self.store.as_ref())?;
+        let (loaded, said) = load::all(&self.config, self.store.as_ref(), &self.authority())?;
         let mut authority = Authority::clone(&self.authority());
         for held in loaded.all() {
             let old = authority.get(&held.origin);
@@ -112,7 +112,7 @@ impl Service {
             // The next serial, so that secondaries fetch the new signatures.
             let new = apply(zone, Vec::new()).map_err(ChangeError::from).and_then(|new| {
                 self.keep_primary(held, &new)?;
-                Ok(load::signed(&held.origin, &held.settings, self.store.as_ref(), new)?)
+                Ok(load::signed(&held.settings, held.key.as_deref(), new)?)
             });
             match new {
                 Ok(new) => {

@@ -17,12 +17,12 @@ pub fn is_made_by_signing(kind: RecordType) -> bool {
 }
 
 fn of_set<'z>(name: Name, set: &'z Set) -> impl Iterator<Item = Entry> + 'z {
-    let entry = move |kind, data: &Box<[u8]>| Entry {
+    let entry = move |kind, data: &[u8]| Entry {
         line: 0,
         name: name.clone(),
         ttl: set.ttl,
         kind,
-        data: data.clone(),
+        data: data.into(),
     };
     let signatures = set.signatures.iter().map(|data| (RecordType::RRSIG, data));
     set.data.iter().map(|data| (set.kind, data)).chain(signatures).map(move |(kind, data)| entry(kind, data))
@@ -34,6 +34,13 @@ impl Zone {
         self.nodes.iter().filter_map(|(key, node)| {
             Name::from_wire(Self::owner(key, node)).ok().map(|name| (name, node))
         })
+    }
+
+    /// The SOA as a record.
+    pub fn soa(&self) -> Option<Entry> {
+        let set = self.soa_set()?;
+        let data = set.data.first()?.clone();
+        Some(Entry { line: 0, name: self.origin.clone(), ttl: set.ttl, kind: RecordType::SOA, data })
     }
 
     /// All records in no order, signatures included.

@@ -37,13 +37,14 @@ pub(super) struct Options {
     pub(super) wait_ms: u64,
     pub(super) tries: u32,
     pub(super) short: bool,
+    pub(super) trace: bool,
     pub(super) show: Show,
 }
 
 /// Options with a plus that can be switched, by the names that dig takes (and unique beginnings).
 const SWITCHES: &[&str] = &[
     "short", "all", "cmd", "comments", "question", "answer", "authority", "additional", "stats", "tcp", "vc",
-    "recurse", "rdflag", "dnssec", "do", "edns",
+    "recurse", "rdflag", "dnssec", "do", "edns", "trace",
 ];
 
 impl Options {
@@ -61,6 +62,7 @@ impl Options {
             wait_ms: 5000,
             tries: 3,
             short: false,
+            trace: false,
             show: Show::all(true),
         };
         let (mut name, mut kind) = (None, None);
@@ -138,6 +140,7 @@ impl Options {
             "tcp" | "vc" => self.tcp = on,
             "recurse" | "rdflag" => self.recursion = on,
             "dnssec" | "do" => self.dnssec = on,
+            "trace" => self.trace = on,
             _ => self.edns = on,
         }
         if self.short {

@@ -29,6 +29,13 @@ fn record(record: &Record) -> String {
     format!("{name}{gap}{ttl}\t{class}\t{}\t{}", record.kind, record.text())
 }
 
+/// Records alone, one a line.
+pub(super) fn lines(records: &[Record]) {
+    for one in records {
+        line(record(one));
+    }
+}
+
 fn section(name: &str, records: &[Record], shown: bool, comments: bool) {
     if records.is_empty() || !shown {
         return;
