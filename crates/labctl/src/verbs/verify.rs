@@ -249,8 +249,8 @@ fn write(path: &Path, report: &Report, plan: &Plan) -> Result<(), Failure> {
     let svg = || pictures::svg(&Topology::of(plan, &marks(report, plan)));
     let text = match path.extension().and_then(|name| name.to_str()) {
         Some("json") => checks::report::json(report),
-        Some("xml") => checks::report::junit_all(one),
-        Some("csv") => checks::report::csv(one),
+        Some("xml") => checks::report::junit(report),
+        Some("csv") => checks::report::csv(std::slice::from_ref(report)),
         Some("md") => checks::report::markdown(report),
         Some("html") => checks::report::html(report, &svg()),
         _ => {
