@@ -97,6 +97,8 @@ struct Neighbour {
     /// Whether it ever answered one; who never did is not asked again.
     answers: bool,
     deaf: bool,
+    /// Whether it was asked at all. A new neighbour is asked at once, to learn whether it answers.
+    tested: bool,
 }
 
 /// A RIP version 2 speaker.
@@ -365,6 +367,7 @@ impl Speaker {
             asked_at: now,
             answers: false,
             deaf: false,
+            tested: false,
         });
         // RFC 2082 section 3.2.2: an older sequence number is a replay.
         if let Some((_, sequence)) = message.sequence {
@@ -553,6 +556,7 @@ impl Speaker {
             return None;
         }
         Some(match neighbour.asked {
+            0 if !neighbour.tested => neighbour.heard,
             0 => neighbour.heard + Timers::seconds(liveness),
             _ => neighbour.asked_at + ANSWER,
         })
@@ -575,6 +579,7 @@ impl Speaker {
                 self.lose_where(|origin| matches!(origin, Origin::Learnt { from, .. } if *from == address), now, outputs);
                 continue;
             }
+            neighbour.tested = true;
             neighbour.asked += 1;
             neighbour.asked_at = now;
             let name = neighbour.interface.clone();

@@ -165,6 +165,21 @@ fn a_cut_that_only_one_end_sees_is_found_by_asking() {
 }
 
 #[test]
+fn a_neighbour_that_never_answers_such_questions_is_not_given_up_early() {
+    let link = Interface::new("wan", net("172.16.0.1/24"));
+    let (mut speaker, _) = Speaker::new(Settings { interfaces: vec![link], ..Settings::default() }, 0, 1, Duration::ZERO);
+    let entry = Entry { to: net("10.0.0.0/8"), next_hop: Ipv4Addr::UNSPECIFIED, metric: 1, tag: 0 };
+    let bytes = wire::encode(Command::Response, &[entry], None, 0).remove(0);
+    speaker.on_packet("wan", (ip("172.16.0.2"), 520), &bytes, Duration::ZERO);
+    for second in 0..170 {
+        let outputs = speaker.on_timer(Duration::from_secs(second));
+        assert!(!outputs.iter().any(|output| matches!(output, Output::Remove(_))), "after {second} s");
+    }
+    let outputs = speaker.on_timer(Duration::from_secs(180));
+    assert!(outputs.contains(&Output::Remove(net("10.0.0.0/8"))));
+}
+
+#[test]
 fn a_network_that_is_gone_is_not_counted_to_infinity() {
     let mut world = triangle(None);
     world.pass(Duration::from_secs(60));
@@ -278,6 +293,7 @@ proptest! {
             bytes.extend(tail);
             bytes.resize(4 + (bytes.len() - 4).div_ceil(20) * 20, last);
             speaker.on_packet("wan", (Ipv4Addr::new(172, 16, 0, last), 520), &bytes, now);
+            speaker.on_timer(now);
             speaker.on_timer(now);
             prop_assert!(speaker.deadline() > now);
         }
