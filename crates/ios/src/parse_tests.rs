@@ -106,6 +106,7 @@ fn what_is_not_understood_is_named_with_its_place_and_the_nearest_command() {
     assert!(problem("ip route 10.0.0.0").message.contains("A.B.C.D is missing"));
     assert!(problem("ip route 10.0.0.1 255.0.0.0 10.0.0.1").message.contains("10.0.0.0/8"));
     assert!(problem("ip dhcp excluded-address 10.0.0.9 10.0.0.1").message.contains("swap"));
+    assert!(problem("ip access-list extended 10").message.contains("100 to 199"));
     assert!(problem("access-list 101 permit tcp any any eq webby").message.contains("not a port"));
 }
 

@@ -30,6 +30,13 @@ const PROTOCOLS: [(&str, u8); 6] =
 
 /// The list of this name, made where it is missing.
 pub(crate) fn list<'a>(config: &'a mut RouterConfig, name: &str, extended: bool) -> Result<&'a mut AccessList, String> {
+    if let Ok(number) = name.parse::<u32>() {
+        let (first, second) = if extended { (100..=199, 2000..=2699) } else { (1..=99, 1300..=1999) };
+        if !first.contains(&number) && !second.contains(&number) {
+            let kind = if extended { "an extended list: 100 to 199, 2000 to 2699" } else { "a standard list: 1 to 99, 1300 to 1999" };
+            return Err(format!("{number} is not the number of {kind}"));
+        }
+    }
     let at = config.access_lists.iter().position(|list| list.name == name).unwrap_or_else(|| {
         config.access_lists.push(AccessList { name: name.to_owned(), extended, rules: Vec::new() });
         config.access_lists.len() - 1
