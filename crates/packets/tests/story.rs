@@ -133,3 +133,17 @@ fn any_frames_make_a_story() {
         })
         .unwrap();
 }
+
+/// Writes what the example `story` reads, where asked to: for looking at the drawings.
+#[test]
+fn the_captures_travel_as_json() {
+    let captures = mail_story();
+    let text = serde_json::to_string(&captures).unwrap();
+    let back: Vec<packets::Capture> = serde_json::from_str(&text).unwrap();
+    assert_eq!(back, captures);
+    if let Some(folder) = std::env::var_os("LABCTL_STORY") {
+        let folder = std::path::Path::new(&folder);
+        std::fs::write(folder.join("captures.json"), text).unwrap();
+        std::fs::write(folder.join("topology.json"), serde_json::to_string(&topology()).unwrap()).unwrap();
+    }
+}

@@ -1,17 +1,27 @@
 //! tshark judges what we write and how we read it.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and says what it skips")]
+
 mod wire;
 
 use std::io::Write;
 use std::process::Command;
 
-use packets::{dissect::dissect, merge, pcapng};
+use packets::{Sighting, dissect::dissect, merge, pcapng};
 
 #[test]
 fn tshark_opens_the_file_and_agrees_frame_by_frame() {
-    let merged = merge(&wire::mail_story());
+    // One link a file: tshark takes a segment that it sees again behind a router for sent again.
+    for network in ["lan", "dmz"] {
+        let mut merged = merge(&wire::mail_story());
+        merged.retain(|sighting| sighting.network == network);
+        judge(network, &merged);
+    }
+}
+
+fn judge(network: &str, merged: &[Sighting]) {
     let mut writer = pcapng::Writer::new(Vec::new(), 65_535, "a lab").unwrap();
-    for sighting in &merged {
+    for sighting in merged {
         writer
             .packet(&pcapng::Packet {
                 interface: &sighting.network,
@@ -22,7 +32,7 @@ fn tshark_opens_the_file_and_agrees_frame_by_frame() {
             })
             .unwrap();
     }
-    let path = std::env::temp_dir().join(format!("labctl-tshark-{}.pcapng", std::process::id()));
+    let path = std::env::temp_dir().join(format!("labctl-tshark-{network}-{}.pcapng", std::process::id()));
     std::fs::File::create(&path).unwrap().write_all(&writer.into_inner()).unwrap();
     let fields = ["frame.number", "_ws.col.Protocol", "_ws.col.Source", "_ws.col.Destination", "tcp.srcport", "udp.srcport", "frame.interface_name", "tcp.len"];
     let mut command = Command::new("tshark");
@@ -45,9 +55,8 @@ fn tshark_opens_the_file_and_agrees_frame_by_frame() {
     let text = String::from_utf8_lossy(&output.stdout);
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').collect()).collect();
     assert_eq!(rows.len(), merged.len());
-    for (row, sighting) in rows.iter().zip(&merged) {
+    for (row, sighting) in rows.iter().zip(merged) {
         let found = dissect(&sighting.data);
-        assert_eq!(row[0], sighting.number.to_string());
         assert_eq!(row[6], sighting.network);
         let protocol = row[1].split('/').next().unwrap().to_ascii_lowercase();
         assert_eq!(protocol, found.protocol, "frame {}", row[0]);

@@ -100,9 +100,10 @@ fn arrow(story: &Story, step: &Step, column: usize) -> String {
     let from = place(&step.from);
     let ends = match (from, step.to.as_str()) {
         (Some(from), "*") => {
-            // To everybody: in both directions as far as there are nodes.
-            let first = column / 2;
-            let last = (story.nodes.len() - 1) * column + column / 2;
+            // To everybody: in both directions as far as there are nodes on the network.
+            let hearing: Vec<usize> = story.audience(step).into_iter().filter_map(place).chain([from]).collect();
+            let first = hearing.iter().copied().min().unwrap_or(from);
+            let last = hearing.iter().copied().max().unwrap_or(from);
             fill(&mut cells, first, last, '─');
             if first != from {
                 cells[first] = '◀';

@@ -22,11 +22,11 @@ pub fn mermaid(story: &Story) -> String {
                 };
                 out.push_str(&format!("    n{from}{arrow}n{to}: {label}\n"));
             }
-            None if !story.nodes.is_empty() => {
-                let last = story.nodes.len() - 1;
-                out.push_str(&format!("    Note over n0,n{last}: {} to everybody, {label}\n", clean(&step.from)));
+            None => {
+                let hearing = story.audience(step).into_iter().filter_map(id).chain([from]);
+                let (first, last) = hearing.fold((from, from), |(a, b), at| (a.min(at), b.max(at)));
+                out.push_str(&format!("    Note over n{first},n{last}: {} to everybody, {label}\n", clean(&step.from)));
             }
-            None => {}
         }
     }
     out

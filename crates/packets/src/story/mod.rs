@@ -37,6 +37,26 @@ pub struct Story {
     pub dropped: u64,
 }
 
+impl Story {
+    /// The nodes that hear a step to everybody: those on the same network; all where it is not
+    /// known who is on it.
+    pub fn audience(&self, step: &Step) -> Vec<&str> {
+        let network = step.hops.first().map(|hop| hop.network.as_str());
+        let on = |node: &&crate::topology::Node| {
+            node.links.iter().any(|link| Some(link.network.as_str()) == network)
+        };
+        let hearing: Vec<&str> = self
+            .topology
+            .nodes
+            .iter()
+            .filter(on)
+            .map(|node| node.name.as_str())
+            .filter(|name| self.nodes.iter().any(|node| node == name))
+            .collect();
+        if hearing.is_empty() { self.nodes.iter().map(String::as_str).collect() } else { hearing }
+    }
+}
+
 /// One step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Step {
