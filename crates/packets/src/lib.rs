@@ -10,6 +10,7 @@ pub mod filter;
 mod frame;
 pub mod pcapng;
 pub mod render;
+pub mod sniff;
 pub mod story;
 mod topology;
 

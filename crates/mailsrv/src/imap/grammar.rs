@@ -548,4 +548,21 @@ mod tests {
             bad(text);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_bytes_are_a_command_or_bad(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+
+        /// Pieces of commands in any order: nearer to the grammar than random bytes.
+        #[test]
+        fn any_pieces_are_a_command_or_bad(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "a ", "UID ", "FETCH ", "SEARCH ", "STORE ", "LIST ", "APPEND ", "1:*", ",", "(", ")", "BODY[", "]", "<", ">", ".", "1", "HEADER.FIELDS ",
+            "{3}\r\n", "{9+}\r\n", "\"", "\\", " ", "OR ", "NOT ", "FLAGS", "&", "-", "*", "%", "RETURN ", "+", "4294967295", "ä",
+        ]), 0..40)) {
+            let text = format!("a {}", pieces.concat());
+            let _ = parse(text.as_bytes());
+        }
+    }
 }

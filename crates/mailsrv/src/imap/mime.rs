@@ -306,4 +306,21 @@ Content-Type: message/rfc822\r\n\r\nSubject: in\r\nContent-Type: multipart/alter
             let _ = parse(bytes);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_message_has_a_structure(pieces in proptest::collection::vec(proptest::sample::select(vec![
+            "Content-Type: multipart/mixed; boundary=b\r\n", "Content-Type: message/rfc822\r\n", "--b\r\n", "--b--\r\n", "\r\n", "\n", "\r",
+            "From: a <b@c>, d:e;\r\n", " folded\r\n", ":", "Subject: =?utf-8?B?w6Q=?=\r\n", "text\r\n", "\0", "ä", "\"", "(",
+            "Content-Disposition: attachment; filename=\"x\r\n", "Content-Language: de, en\r\n",
+        ]), 0..60)) {
+            let raw = pieces.concat().into_bytes();
+            let part = parse(&raw);
+            let mut out = Vec::new();
+            crate::imap::structure::structure(&mut out, &raw, &part, true);
+            crate::imap::structure::envelope(&mut out, &raw[..header_end(&raw)]);
+            proptest::prop_assert!(!out.contains(&0));
+            let _ = crate::imap::text::body(&raw, &part);
+        }
+    }
 }

@@ -59,21 +59,4 @@ impl Output {
         self.held = 0;
         std::mem::take(&mut self.chunks)
     }
-
-    /// All of it as bytes; for tests.
-    #[cfg(test)]
-    pub fn text(&mut self) -> String {
-        use std::io::{Read, Seek, SeekFrom};
-        let mut out = Vec::new();
-        for chunk in self.take() {
-            match chunk {
-                Chunk::Bytes(bytes) => out.extend(bytes),
-                Chunk::File { mut file, offset, length } => {
-                    file.seek(SeekFrom::Start(offset)).unwrap();
-                    file.take(length).read_to_end(&mut out).unwrap();
-                }
-            }
-        }
-        String::from_utf8_lossy(&out).into_owned()
-    }
 }

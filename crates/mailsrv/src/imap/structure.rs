@@ -5,6 +5,11 @@ use super::mime::{Part, field, parameterized};
 
 /// A string: quoted where it can be, else a literal.
 pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+    if bytes.contains(&0) {
+        // No string of IMAP can hold NUL (RFC 3501, 9).
+        let without: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
+        return string(out, &without);
+    }
     let quotable = bytes.len() <= 1_000 && bytes.iter().all(|byte| matches!(byte, 0x20..=0x7e));
     if !quotable {
         out.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
@@ -29,21 +34,16 @@ pub fn nstring(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     }
 }
 
-/// A header value without NUL, which no string can hold.
-fn value(header: &[u8], name: &str) -> Option<Vec<u8>> {
-    field(header, name).map(|value| value.into_iter().filter(|byte| *byte != 0).collect())
-}
-
 /// The envelope of a header.
 pub fn envelope(out: &mut Vec<u8>, header: &[u8]) {
     out.push(b'(');
-    nstring(out, value(header, "date").as_deref());
+    nstring(out, field(header, "date").as_deref());
     out.push(b' ');
-    nstring(out, value(header, "subject").as_deref());
-    let from = value(header, "from");
+    nstring(out, field(header, "subject").as_deref());
+    let from = field(header, "from");
     for name in ["from", "sender", "reply-to", "to", "cc", "bcc"] {
         out.push(b' ');
-        let mut addresses = value(header, name).map(|v| address::parse(&v)).unwrap_or_default();
+        let mut addresses = field(header, name).map(|v| address::parse(&v)).unwrap_or_default();
         if addresses.is_empty() && matches!(name, "sender" | "reply-to") {
             addresses = from.as_ref().map(|v| address::parse(v)).unwrap_or_default();
         }
@@ -51,7 +51,7 @@ pub fn envelope(out: &mut Vec<u8>, header: &[u8]) {
     }
     for name in ["in-reply-to", "message-id"] {
         out.push(b' ');
-        nstring(out, value(header, name).as_deref());
+        nstring(out, field(header, name).as_deref());
     }
     out.push(b')');
 }
@@ -104,10 +104,10 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
     parameters(out, &part.parameters);
     for name in ["content-id", "content-description"] {
         out.push(b' ');
-        nstring(out, value(header, name).as_deref());
+        nstring(out, field(header, name).as_deref());
     }
     out.push(b' ');
-    let encoding = value(header, "content-transfer-encoding").filter(|e| !e.is_empty());
+    let encoding = field(header, "content-transfer-encoding").filter(|e| !e.is_empty());
     string(out, &encoding.unwrap_or_else(|| b"7BIT".to_vec()).to_ascii_uppercase());
     let body = &raw[part.body.clone()];
     out.extend_from_slice(format!(" {}", body.len()).as_bytes());
@@ -124,7 +124,7 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
     }
     if extended {
         out.push(b' ');
-        nstring(out, value(header, "content-md5").as_deref());
+        nstring(out, field(header, "content-md5").as_deref());
         out.push(b' ');
         tail(out, header);
     }
@@ -156,7 +156,7 @@ fn parameters(out: &mut Vec<u8>, parameters: &[(String, String)]) {
 
 /// Disposition, language and location.
 fn tail(out: &mut Vec<u8>, header: &[u8]) {
-    match value(header, "content-disposition").filter(|value| !value.is_empty()) {
+    match field(header, "content-disposition").filter(|value| !value.is_empty()) {
         Some(value) => {
             let (kind, values) = parameterized(&value);
             out.push(b'(');
@@ -168,7 +168,7 @@ fn tail(out: &mut Vec<u8>, header: &[u8]) {
         None => out.extend_from_slice(b"NIL"),
     }
     out.push(b' ');
-    let languages = value(header, "content-language").unwrap_or_default();
+    let languages = field(header, "content-language").unwrap_or_default();
     let languages: Vec<&[u8]> =
         languages.split(|b| *b == b',').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty()).collect();
     match languages.as_slice() {
@@ -186,7 +186,7 @@ fn tail(out: &mut Vec<u8>, header: &[u8]) {
         }
     }
     out.push(b' ');
-    nstring(out, value(header, "content-location").as_deref());
+    nstring(out, field(header, "content-location").as_deref());
 }
 
 #[cfg(test)]
