@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use node::request::Output;
 use node::{Client, Error, Request};
+use serde_json::{Value, json};
 
 use crate::getopt::{fail, print, run};
 
@@ -36,7 +37,7 @@ pub fn show(args: Vec<OsString>) -> ExitCode {
     })
 }
 
-/// Reads lines and has each answered, until `exit` at the first prompt or the end of input.
+/// Reads lines and has each answered, until `exit` in user or privileged mode or the end of input.
 pub fn main(args: Vec<OsString>) -> ExitCode {
     if !args.is_empty() {
         let words: Vec<_> = args.iter().map(|arg| arg.to_string_lossy()).collect();
@@ -53,30 +54,39 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
             Ok(client) => client,
             Err(error) => return failed(&error),
         };
-        let name = nix::unistd::gethostname()
-            .map_or_else(|_| "router".into(), |name| name.to_string_lossy().into_owned());
-        let terminal = std::io::stdin().is_terminal();
-        loop {
-            if terminal {
-                print(format_args!("{name}#"));
-            }
-            let mut line = String::new();
-            match std::io::stdin().lock().read_line(&mut line) {
-                Ok(0) | Err(_) => return ExitCode::SUCCESS,
-                Ok(_) => {}
-            }
-            let line = line.trim();
-            if matches!(line, "exit" | "quit" | "logout") {
-                return ExitCode::SUCCESS;
-            }
-            match client.call::<Output>(&Request::Console { line: line.to_owned() }).await {
-                Ok(output) => {
-                    code(&output);
-                }
-                Err(error) => return failed(&error),
-            }
+        match converse(&client).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
         }
     })
+}
+
+/// A session of its own, which keeps its mode; the prompt says which.
+async fn converse(client: &Client) -> Result<(), Error> {
+    let session = std::process::id().to_string();
+    let request = |op: &str, line: &str| Request::Admin {
+        service: "console".into(),
+        request: json!({ "op": op, "session": session, "line": line }),
+    };
+    let terminal = std::io::stdin().is_terminal();
+    let mut answer: Value = client.call(&request("prompt", "")).await?;
+    loop {
+        if answer["closed"] == true {
+            break;
+        }
+        if terminal {
+            print(answer["prompt"].as_str().unwrap_or_default());
+        }
+        let mut line = String::new();
+        match std::io::stdin().lock().read_line(&mut line) {
+            Ok(0) | Err(_) => break,
+            Ok(_) => {}
+        }
+        answer = client.call(&request("line", line.trim_end())).await?;
+        print(answer["text"].as_str().unwrap_or_default());
+    }
+    client.call::<Value>(&request("end", "")).await?;
+    Ok(())
 }
 
 async fn ask(line: &str) -> Result<Output, Error> {
