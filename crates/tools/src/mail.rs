@@ -561,7 +561,7 @@ mod tests {
 
     async fn say(port: u16, words: &[&str]) -> (Result<(), String>, String) {
         let port = port.to_string();
-        let words = ["mail"].iter().chain(words).chain(&["--port", &port]).copied();
+        let words = [&["mail"], words, &["--port", &port]].concat();
         let cli = Cli::try_parse_from(words).unwrap();
         let mut out = Vec::new();
         let result = run(cli, &env(), &mut out).await;
