@@ -151,6 +151,8 @@ pub async fn apply(
     progress: Progress<'_>,
 ) -> Result<Changes> {
     docker.supports_check(deployment).await?;
+    // What an interrupted `apply` of this process has sent must be seen by this one.
+    docker.settled().await;
     let image = image::ensure(&docker.api, &docker.commands, || {
         progress(Event { subject: "image".into(), what: "loading" });
     });

@@ -80,6 +80,13 @@ impl Docker {
         }
     }
 
+    /// Waits until everything that was sent is done.
+    async fn settled(&self) {
+        self.inflight.close();
+        self.inflight.wait().await;
+        self.inflight.reopen();
+    }
+
     /// The name of a node's container, if the node exists.
     async fn container(&self, instance: &str, node: &str) -> Result<String> {
         let name = labels::container(instance, node);

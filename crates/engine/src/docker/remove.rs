@@ -21,9 +21,7 @@ const TRIES: usize = 5;
 /// Removes an instance.
 pub async fn instance(docker: &Docker, instance: &str, progress: Progress<'_>) -> Result<Changes> {
     // What an aborted `apply` has sent is waited for, so that nothing appears afterwards.
-    docker.inflight.close();
-    docker.inflight.wait().await;
-    docker.inflight.reopen();
+    docker.settled().await;
     docker.relays.lock().await.retain(|(name, _), _| name != instance);
     let found = observe::objects(docker, labels::of(instance)).await?;
     let mut removed = Changes::default();

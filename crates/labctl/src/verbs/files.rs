@@ -30,7 +30,7 @@ pub async fn plan(context: &Context, file: &LabFile, detailed: bool) -> Outcome 
     if context.json() {
         output::json(&json!({ "schema": 1, "plan": plan.json(), "changes": changes }))?;
     } else {
-        output::json(&plan.json())?; // PLAN-TEXT
+        output::say(super::plan_text::text(&plan).trim_end());
         if let Some(changes) = &changes {
             output::say(&format!("\n`up` would change {instance}:"));
             for (sign, list) in [("+", &changes.create), ("~", &changes.replace), ("-", &changes.remove)] {
@@ -110,14 +110,12 @@ pub async fn graph(context: &Context, file: &MaybeLabFile, format: &str) -> Outc
     Ok(0)
 }
 
-#[cfg(any())] // WAITS
 /// `labctl schema`.
 pub fn schema() -> Outcome {
     output::json(&::lab::schema())?;
     Ok(0)
 }
 
-#[cfg(any())] // WAITS
 /// `labctl init`.
 pub fn init(context: &Context, name: Option<&str>, to: &Path) -> Outcome {
     let starters = ::lab::starters();

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod admin;
+mod capture;
 mod class;
 mod completion;
 mod doctor;
@@ -13,12 +14,14 @@ mod lab;
 mod link;
 mod logs;
 mod ls;
+mod plan_text;
 mod power;
 mod ps;
 mod ready;
 mod service;
 mod shell;
 mod test_lab;
+mod trace;
 mod up;
 mod validate;
 mod verify;
@@ -76,8 +79,15 @@ pub async fn run(args: Args) -> Outcome {
         Verb::Completion { shell } => completion::script(shell),
         Verb::Man => completion::manual(),
         Verb::TestLab { lab, variant } => test_lab::run(context, &lab, &variant).await,
-        Verb::Schema | Verb::Init { .. } | Verb::Capture { .. } | Verb::Trace { .. } | Verb::Ports => {
-            unreachable!("wired with their crates")
+        Verb::Schema => files::schema(),
+        Verb::Init { name, to } => files::init(context, name.as_deref(), &to),
+        Verb::Capture { links, write, filter, count } => {
+            capture::run(context, &links, write.as_deref(), filter.as_deref(), count).await
         }
+        Verb::Trace { explain, html, mermaid, action } => {
+            let options = trace::Options { explain, html: html.as_deref(), mermaid };
+            trace::run(context, options, &action).await
+        }
+        Verb::Ports => trace::table(context).await,
     }
 }
