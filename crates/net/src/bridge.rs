@@ -134,10 +134,8 @@ impl Bridges {
             message.attributes = vec![LinkAttribute::IfName(port.clone())];
             match self.send(vec![(RouteNetlinkMessage::DelLink(message), 0)]) {
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
-                other => other.map_err(|source| Error::Io {
-                    doing: format!("unplugging {port}"),
-                    source,
-                })?,
+                other => other
+                    .map_err(|source| Error::Io { doing: format!("unplugging {port}"), source })?,
             }
         }
         Ok(())

@@ -87,6 +87,48 @@ impl Cgroups {
         }
     }
 
+    /// Bounds an instance as a whole, where its limits say so.
+    pub(super) fn instance(&self, instance: &str, limits: &Limits) -> io::Result<()> {
+        let quota = limits.cpu.map(quota_of);
+        let put = |path: PathBuf, value: Option<String>| match value {
+            Some(value) => fs::write(path, value),
+            None => Ok(()),
+        };
+        let memory = limits.memory.map(|bytes| bytes.to_string());
+        let processes = limits.processes.map(|count| count.to_string());
+        match self {
+            Self::V1(found) => {
+                for (controller, root) in found {
+                    let group = root.join(instance);
+                    match *controller {
+                        "memory" if memory.is_some() => {
+                            make(&group)?;
+                            put(group.join("memory.limit_in_bytes"), memory.clone())?;
+                        }
+                        "pids" if processes.is_some() => {
+                            make(&group)?;
+                            put(group.join("pids.max"), processes.clone())?;
+                        }
+                        "cpu" if quota.is_some() => {
+                            make(&group)?;
+                            put(group.join("cpu.cfs_quota_us"), quota.map(|q| q.to_string()))?;
+                        }
+                        _ => {}
+                    }
+                }
+            }
+            Self::V2(root) => {
+                let group = root.join(instance);
+                make(&group)?;
+                put(group.join("memory.max"), memory)?;
+                put(group.join("pids.max"), processes)?;
+                put(group.join("cpu.max"), quota.map(|quota| format!("{quota} 100000")))?;
+            }
+            Self::None => {}
+        }
+        Ok(())
+    }
+
     /// Makes a node's groups and sets its limits; the `cgroup.procs` files it has to write itself
     /// into. What a hierarchy lacks is left out.
     pub(super) fn node(
@@ -97,12 +139,14 @@ impl Cgroups {
     ) -> io::Result<Vec<PathBuf>> {
         let memory = limits.memory.unwrap_or(MEMORY).to_string();
         let processes = limits.processes.unwrap_or(PROCESSES).to_string();
-        let quota = limits.cpu.map(|share| (share.max(0.01) * 100_000.0) as u64);
+        let quota = limits.cpu.map(quota_of);
         let mut procs = Vec::new();
         match self {
             Self::V1(found) => {
                 for (controller, root) in found {
-                    if *controller == "cpu" && quota.is_none() {
+                    // A share of a processor may be the node's or its instance's.
+                    let shared = root.join(instance).is_dir();
+                    if *controller == "cpu" && quota.is_none() && !shared {
                         continue;
                     }
                     let path = root.join(instance).join(node);
@@ -112,8 +156,9 @@ impl Cgroups {
                         "memory" => fs::write(path.join("memory.limit_in_bytes"), &memory)?,
                         "pids" => fs::write(path.join("pids.max"), &processes)?,
                         _ => {
-                            let quota = quota.unwrap_or_default().to_string();
-                            fs::write(path.join("cpu.cfs_quota_us"), quota)?;
+                            if let Some(quota) = quota {
+                                fs::write(path.join("cpu.cfs_quota_us"), quota.to_string())?;
+                            }
                         }
                     }
                     procs.push(path.join("cgroup.procs"));
@@ -179,6 +224,11 @@ impl Cgroups {
     }
 }
 
+/// Microseconds in each tenth of a second.
+fn quota_of(share: f64) -> u64 {
+    (share.max(0.01) * 100_000.0) as u64
+}
+
 fn make(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
@@ -219,6 +269,9 @@ mod tests {
         let group = base.path().join("pids/labctl/abc.lab/pc0");
         assert_eq!(procs, [group.join("cgroup.procs")]);
         assert_eq!(fs::read_to_string(group.join("pids.max")).unwrap(), "7");
+        let whole = Limits { processes: Some(70), cpu: Some(0.5), ..Limits::default() };
+        cgroups.instance("abc.lab", &whole).unwrap();
+        assert_eq!(fs::read_to_string(group.join("../pids.max")).unwrap(), "70");
         assert_eq!(cgroups.instances("abc"), ["abc.lab"]);
         assert!(cgroups.instances("abd").is_empty());
     }

@@ -97,7 +97,7 @@ pub(super) fn dead(instance: &str, kept: Kept) -> Status {
         hash: String::new(),
     });
     Status {
-        version: super::VERSION.into(),
+        program: String::new(),
         instance: instance.to_owned(),
         lab: kept.deployment.lab.clone(),
         created: kept.created,

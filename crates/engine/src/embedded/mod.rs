@@ -39,8 +39,15 @@ use crate::{
     Progress, Result, Session,
 };
 
-/// Which labctl a supervisor is; another one is asked to be replaced.
+/// This version of labctl.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Tells builds of a program apart: a supervisor of another build is replaced by `up`.
+fn program(path: &Path) -> std::io::Result<String> {
+    use std::os::unix::fs::MetadataExt;
+    let file = std::fs::metadata(path)?;
+    Ok(format!("{VERSION} {} {}.{}", file.len(), file.mtime(), file.mtime_nsec()))
+}
 
 /// How the engine is set up.
 #[derive(Clone, Debug)]
@@ -82,7 +89,15 @@ impl Embedded {
     /// The engine with other settings.
     #[must_use]
     pub fn with(options: Options) -> Self {
+        // One connection a node; where the limit stays, only the largest labs feel it.
+        let _ = process::all_descriptors();
         Self { options, clients: Mutex::default() }
+    }
+
+    /// Which build of the program nodes are to run.
+    fn program(&self) -> Result<String> {
+        let path = &self.options.program;
+        program(path).map_err(|error| Error::failed(format!("reading {}", path.display()), error))
     }
 
     fn state(&self) -> &Path {
@@ -175,7 +190,7 @@ impl Engine for Embedded {
     async fn changes(&self, deployment: &Deployment) -> Result<Changes> {
         let folder = self.folder(&deployment.instance)?;
         let status = client::status(&folder).await?.unwrap_or_default();
-        Ok(plan::changes(&status, deployment))
+        Ok(plan::changes(&status, deployment, &self.program()?))
     }
 
     async fn apply(&self, deployment: &Deployment, progress: Progress<'_>) -> Result<Changes> {
@@ -183,6 +198,17 @@ impl Engine for Embedded {
         folder::make_root(self.state())?;
         let folder = self.folder(&deployment.instance)?;
         let _lock = folder.lock().await?;
+        let program = self.program()?;
+        // Another build of labctl takes over by starting anew.
+        let running = client::status(&folder).await?;
+        let old = running.filter(|status| status.program != program);
+        let planned = old.map(|status| plan::changes(&status, deployment, &program));
+        if planned.is_some()
+            && let Some(mut stream) = folder.connect().await?
+        {
+            client::change(&mut stream, &Request::Remove, progress).await?;
+            client::ended(&mut stream, &folder).await?;
+        }
         let mut stream = match folder.connect().await? {
             Some(stream) => stream,
             None => {
@@ -192,6 +218,7 @@ impl Engine for Embedded {
         };
         let request = Request::Apply { deployment: Box::new(deployment.clone()) };
         let result = client::change(&mut stream, &request, progress).await;
+        let result = result.map(|made| planned.unwrap_or(made));
         if matches!(result, Err(Error::Unavailable { .. })) && folder.kept().is_none() {
             // Nothing was started, so nothing stays.
             folder.remove().map_err(|error| Error::failed("removing the folder", error))?;

@@ -21,8 +21,8 @@ pub(super) fn nodes(names: &[String]) -> impl Iterator<Item = &str> {
 }
 
 /// What makes the instance `now` what `wanted` says. A node that was stopped is started again, so
-/// it counts as replaced.
-pub(super) fn changes(now: &Status, wanted: &Deployment) -> Changes {
+/// it counts as replaced; so do all when another build of the `program` is to run them.
+pub(super) fn changes(now: &Status, wanted: &Deployment, program: &str) -> Changes {
     let mut changes = Changes::default();
     let networks: BTreeSet<&str> = now.networks.iter().map(String::as_str).collect();
     let wanted_networks: BTreeSet<&str> =
@@ -41,7 +41,7 @@ pub(super) fn changes(now: &Status, wanted: &Deployment) -> Changes {
             None => &mut changes.create,
             Some(node) => {
                 let alive = matches!(node.state.as_str(), "running" | "restarting");
-                let same = node.hash == spec.hash() && alive;
+                let same = node.hash == spec.hash() && alive && now.program == program;
                 if same { &mut changes.keep } else { &mut changes.replace }
             }
         };
@@ -95,7 +95,9 @@ mod tests {
             ],
             ..Deployment::default()
         };
-        let changes = changes(&now, &wanted);
+        let rebuilt = changes(&now, &wanted, "newer");
+        assert_eq!(rebuilt.replace, ["node same", "node stopped", "node changed"]);
+        let changes = changes(&now, &wanted, "");
         assert_eq!(changes.create, ["network dmz", "node new"]);
         assert_eq!(changes.replace, ["node stopped", "node changed"]);
         assert_eq!(changes.keep, ["network lan", "node same"]);

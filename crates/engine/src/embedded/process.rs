@@ -28,6 +28,14 @@ pub(super) fn clone(flags: libc::c_int) -> io::Result<Option<Pid>> {
     }
 }
 
+/// Lets this process open as many files as it may.
+pub(super) fn all_descriptors() -> io::Result<()> {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    Ok(())
+}
+
 /// Ends the calling process at once, without running anything of the parent's.
 pub(super) fn leave(code: i32) -> ! {
     // SAFETY: _exit touches nothing of this process's memory.

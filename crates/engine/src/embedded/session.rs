@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -128,7 +128,7 @@ async fn ending(stream: &mut UnixStream) -> Result<i32> {
 
 /// Moves output until its end, or, once the command has ended, until nothing more is there: what
 /// it left running in the background may hold the pipe for ever.
-async fn pump<R: AsyncRead + Unpin>(
+async fn pump<R: AsyncRead + AsFd + Unpin>(
     mut from: R,
     kind: fn(Bytes) -> Chunk,
     to: mpsc::Sender<Result<Chunk>>,
@@ -138,8 +138,11 @@ async fn pump<R: AsyncRead + Unpin>(
     let mut ended = false;
     loop {
         let read = if ended {
-            let now = futures::FutureExt::now_or_never(from.read(&mut buffer));
-            now.unwrap_or(Ok(0))
+            // Not by the runtime, which may not have heard yet that there is something to read.
+            match nix::unistd::read(from.as_fd(), &mut buffer) {
+                Err(nix::errno::Errno::EAGAIN) => return,
+                other => other.map_err(io::Error::from),
+            }
         } else {
             tokio::select! {
                 biased;
@@ -157,6 +160,7 @@ async fn pump<R: AsyncRead + Unpin>(
                     return;
                 }
             }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             // A terminal's other side is closed.
             Err(error) if error.raw_os_error() == Some(libc::EIO) => return,
             Err(error) => {
@@ -213,6 +217,12 @@ impl AsyncWrite for Input {
 
 /// The master side of a terminal.
 struct Terminal(Arc<AsyncFd<File>>);
+
+impl AsFd for Terminal {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.get_ref().as_fd()
+    }
+}
 
 impl AsyncRead for Terminal {
     fn poll_read(

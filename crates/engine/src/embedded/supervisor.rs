@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use futures::StreamExt;
 use net::bridge::{Bridges, Cable};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Notify;
@@ -30,6 +31,9 @@ use crate::{Changes, Deployment, Error, NodeSpec, PATIENCE, Result};
 /// The instance's folder in the supervisor's root.
 const DIR: &str = "/dir";
 
+/// Nodes that are started at once; more would only wait for each other in the kernel.
+const BIRTHS: usize = 32;
+
 /// All that the supervisor holds.
 #[derive(Debug)]
 pub(super) struct Supervisor {
@@ -37,6 +41,8 @@ pub(super) struct Supervisor {
     pub(super) filters: Filters,
     /// The instance's name among control groups.
     pub(super) group: String,
+    /// Which build of the program this is.
+    program: String,
     pub(super) nodes: RefCell<BTreeMap<String, Rc<Node>>>,
     bridges: RefCell<Bridges>,
     /// The interface index of each network's bridge.
@@ -76,6 +82,8 @@ fn run(folder: &Path, disk: Option<u64>, commands: &[String]) -> ExitCode {
         Ok(None) => {}
         Err(_) => return ExitCode::FAILURE,
     }
+    // Two descriptors a node; where they cannot be had, large labs fail and say so.
+    let _ = process::all_descriptors();
     let result = nix::unistd::setsid()
         .doing("starting a session")
         .and_then(|_| sandbox::enter(folder, commands, disk));
@@ -116,6 +124,7 @@ fn prepare(sandbox: Sandbox, folder: &Path) -> io::Result<Supervisor> {
         sandbox,
         filters,
         group: format!("{}.{name}", cgroup::owner(root)),
+        program: super::program(Path::new("/proc/self/exe"))?,
         nodes: RefCell::default(),
         bridges: RefCell::new(bridges),
         networks: RefCell::default(),
@@ -187,7 +196,7 @@ impl Supervisor {
     pub(super) fn status(&self) -> Status {
         let kept = self.kept.borrow();
         Status {
-            version: super::VERSION.into(),
+            program: self.program.clone(),
             instance: kept.deployment.instance.clone(),
             lab: kept.deployment.lab.clone(),
             created: kept.created,
@@ -207,8 +216,10 @@ impl Supervisor {
         for spec in &deployment.nodes {
             folder::check_name(spec.name())?;
         }
-        let changes = plan::changes(&self.status(), &deployment);
+        let changes = plan::changes(&self.status(), &deployment, &self.program);
         self.keep(&deployment)?;
+        let bounded = self.sandbox.cgroups.instance(&self.group, &deployment.limits);
+        bounded.map_err(|error| Error::failed("bounding the instance", error))?;
         let mut errors = Vec::new();
         let leaving: Vec<Rc<Node>> = {
             // A node that was only stopped keeps its files.
@@ -246,7 +257,8 @@ impl Supervisor {
                     result
                 }
             });
-        errors.extend(futures::future::join_all(started).await.into_iter().filter_map(Result::err));
+        let started = futures::stream::iter(started.collect::<Vec<_>>()).buffer_unordered(BIRTHS);
+        errors.extend(started.collect::<Vec<_>>().await.into_iter().filter_map(Result::err));
         Error::collect(errors)?;
         Ok(changes)
     }

@@ -94,7 +94,8 @@ pub(super) enum Reply {
 /// An instance as its supervisor sees it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Status {
-    pub(super) version: String,
+    /// Which build of the program supervisor and nodes run.
+    pub(super) program: String,
     pub(super) instance: String,
     pub(super) lab: String,
     pub(super) created: i64,

@@ -1,0 +1,189 @@
+//! Engines as labctl shows them: commands in nodes, a terminal, kill -9 of every part. What an engine
+//! promises to labctl is in `crates/engine/tests/engines`.
+
+mod common;
+
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+use common::{Labctl, engines, usable};
+
+const LAB: &str = "labs/lab06.yaml";
+
+fn up(engine: &'static str, test: &str) -> Labctl {
+    let lab = Labctl::new(engine, &format!("{test}-{engine}"));
+    lab.ok(&["up", "-q", "--no-verify", LAB]);
+    lab
+}
+
+fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The state labctl shows of a node, and its agent's process number where the engine knows it.
+fn node(lab: &Labctl, name: &str) -> (String, Option<u64>) {
+    let ps = lab.json(&["ps"]);
+    let nodes = ps["nodes"].as_array().unwrap();
+    let node = nodes.iter().find(|node| node["name"] == name).unwrap();
+    (node["state"].as_str().unwrap_or_default().to_owned(), node["pid"].as_u64())
+}
+
+/// Processes whose command line has a word that ends so.
+fn processes(end: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).split('\0').any(|word| word.ends_with(end))
+    })
+    .collect()
+}
+
+fn kill(pid: i32) {
+    let pid = nix::unistd::Pid::from_raw(pid);
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_command_has_its_exit_code_and_its_streams() {
+    for engine in engines() {
+        let lab = up(engine, "codes");
+        assert_eq!(lab.exec("pc0", &["ping", "-c1", "192.168.1.2"]).code, 0);
+        assert_ne!(lab.exec("pc0", &["ping", "-c1", "-W1", "192.168.1.99"]).code, 0);
+        let missing = lab.exec("pc0", &["no-such-command"]);
+        assert_eq!(missing.code, 127, "{}{}", missing.out, missing.err);
+    }
+}
+
+#[test]
+fn up_again_changes_nothing_and_other_shells_see_the_lab() {
+    for engine in engines() {
+        let lab = up(engine, "again");
+        let before = lab.json(&["ps"]);
+        let plan = lab.json(&["plan", LAB]);
+        lab.ok(&["up", "-q", "--no-verify", LAB]);
+        let after = lab.json(&["ps"]);
+        let pids = |ps: &serde_json::Value| -> Vec<serde_json::Value> {
+            ps["nodes"].as_array().unwrap().iter().map(|node| node["pid"].clone()).collect()
+        };
+        assert_eq!(pids(&before), pids(&after), "{plan}");
+        assert!(lab.ok(&["ls"]).contains(&lab.instance));
+        lab.ok(&["verify", "-q"]);
+    }
+}
+
+#[test]
+fn a_killed_agent_comes_back_with_its_services() {
+    if !usable("embedded") {
+        return;
+    }
+    let lab = up("embedded", "agent");
+    let (_, pid) = node(&lab, "mail");
+    let pid = pid.unwrap();
+    kill(pid as i32);
+    eventually("another agent", || {
+        let (state, now) = node(&lab, "mail");
+        state == "running" && now.is_some_and(|now| now != pid)
+    });
+    lab.ok(&["up", "-q", LAB]);
+}
+
+#[test]
+fn a_killed_supervisor_takes_its_nodes_along_and_nothing_stays() {
+    if !usable("embedded") {
+        return;
+    }
+    let lab = up("embedded", "widow");
+    let (_, pid) = node(&lab, "mail");
+    let supervisors = processes(&format!("/{}", lab.instance));
+    assert_eq!(supervisors.len(), 1, "{supervisors:?}");
+    kill(supervisors[0]);
+    let pid = pid.unwrap();
+    eventually("the end of its nodes", || {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
+    let ps = lab.run(&["ps"]);
+    assert!(ps.out.contains("exited"), "{}{}", ps.out, ps.err);
+    // `up` makes it anew, `down` clears it away.
+    lab.ok(&["up", "-q", LAB]);
+    kill(processes(&format!("/{}", lab.instance))[0]);
+    lab.ok(&["down", "-q"]);
+    assert!(!lab.ok(&["ls"]).contains(&lab.instance));
+    assert_eq!(processes(&format!("/{}", lab.instance)), [] as [i32; 0]);
+}
+
+#[test]
+fn a_killed_labctl_leaves_a_lab_that_up_completes() {
+    for engine in engines() {
+        let lab = Labctl::new(engine, &format!("killed-{engine}"));
+        let mut child = lab.command(&["up", "--no-verify", LAB]);
+        let mut child = child.stderr(std::process::Stdio::piped()).spawn().unwrap();
+        // In the middle: as soon as it says anything.
+        let mut first = [0; 1];
+        child.stderr.as_mut().unwrap().read_exact(&mut first).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        lab.ok(&["up", "-q", LAB]);
+        lab.ok(&["down", "-q"]);
+        assert!(!lab.ok(&["ls"]).contains(&lab.instance));
+    }
+}
+
+#[test]
+fn a_terminal_in_a_node_is_one() {
+    for engine in engines() {
+        let lab = up(engine, "terminal");
+        let size = nix::pty::Winsize { ws_row: 33, ws_col: 111, ws_xpixel: 0, ws_ypixel: 0 };
+        let pty = nix::pty::openpty(&size, None).unwrap();
+        let copy = || std::process::Stdio::from(pty.slave.try_clone().unwrap());
+        let mut child = lab
+            .command(&["exec", "pc0", "--", "ping", "192.168.1.2"])
+            .stdin(copy())
+            .stdout(copy())
+            .stderr(copy())
+            .spawn()
+            .unwrap();
+        drop(pty.slave);
+        let mut master = std::fs::File::from(pty.master);
+        let mut seen = String::new();
+        let mut buffer = [0; 1024];
+        while !seen.contains("icmp_seq=1") {
+            let n = master.read(&mut buffer).unwrap();
+            assert!(n > 0, "{seen}");
+            seen += &String::from_utf8_lossy(&buffer[..n]);
+        }
+        // Control-C reaches ping in the node, which prints its statistics and ends.
+        master.write_all(b"\x03").unwrap();
+        while let Ok(n) = master.read(&mut buffer) {
+            if n == 0 {
+                break;
+            }
+            seen += &String::from_utf8_lossy(&buffer[..n]);
+        }
+        child.wait().unwrap();
+        assert!(seen.contains("statistics") || seen.contains("^C"), "{engine}: {seen}");
+    }
+}
+
+#[test]
+fn a_foreign_image_is_refused_before_anything_starts() {
+    if !usable("embedded") {
+        return;
+    }
+    let lab = Labctl::new("embedded", "image");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lab.yaml");
+    let text = "name: foreign\nnetworks: { lan: 10.0.0.0/24 }\nnodes:\n  pc: { kind: pc, \
+                interfaces: { lan: 10.0.0.1 } }\n  box: { kind: server, image: 'debian:12', \
+                interfaces: { lan: 10.0.0.2 } }\n";
+    std::fs::write(&file, text).unwrap();
+    let ran = lab.run(&["up", file.to_str().unwrap()]);
+    assert_ne!(ran.code, 0);
+    assert!(ran.err.contains("box") && ran.err.contains("--engine docker"), "{}", ran.err);
+    assert!(!lab.ok(&["ls"]).contains("image-"));
+}
