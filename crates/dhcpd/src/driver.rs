@@ -1,8 +1,8 @@
 //! The server at work: sockets, disk, clock and admin requests round the pure parts.
 //!
-//! Every turn drains what waits, writes all changes with one `fdatasync` (group commit) and only
-//! then sends the replies. A busy server so commits many leases at once; an idle one answers at
-//! once.
+//! Every turn drains what waits. Replies that promise nothing go at once; the others go to the
+//! writing thread with their changes and come back when the disk has them (group commit): a busy
+//! server so commits many leases with one `fdatasync` and never waits for it.
 
 use std::collections::HashMap;
 use std::io;
@@ -23,6 +23,7 @@ use crate::server::{Action, Meta, Server};
 use crate::socket::ServerSocket;
 use crate::store::{Store, StoreError};
 use crate::wire::{CLIENT_PORT, Packet, SERVER_PORT};
+use crate::writer::{Job, Writer, Written};
 
 /// Datagrams that one commit may gather.
 const BATCH: usize = 1024;
@@ -50,14 +51,17 @@ pub enum DriverError {
 pub struct Driver {
     pub(crate) config: Config,
     pub(crate) server: Server,
-    pub(crate) store: Store,
+    writer: Writer,
     pub(crate) memory: Memory,
     socket: Option<ServerSocket>,
     frames: Socket,
     prober: Prober,
     interfaces: HashMap<u32, Interface>,
     looked: Option<Instant>,
+    /// Replies that may be sent.
     outbox: Vec<Reply>,
+    /// Changes of this turn, and the replies that promise them.
+    job: Job,
     /// Whether the disk refused the last commit; told once.
     disk_refuses: bool,
     /// Packets received, malformed ones, replies sent, commits.
@@ -96,9 +100,13 @@ impl Driver {
                 source,
             }
         })?;
+        let writer = Writer::start(opened.store).map_err(|source| DriverError::Socket {
+            what: "cannot start the thread that writes the leases",
+            source,
+        })?;
         let mut driver = Self {
             server,
-            store: opened.store,
+            writer,
             memory,
             socket: None,
             frames,
@@ -106,6 +114,7 @@ impl Driver {
             interfaces: HashMap::new(),
             looked: None,
             outbox: Vec::new(),
+            job: Job::default(),
             disk_refuses: false,
             counters: [0; 4],
             config,
@@ -161,8 +170,14 @@ impl Driver {
                     Some((request, back)) => {
                         self.look(true);
                         let answer = self.admin(request);
+                        // The answer waits for the disk, if it made changes.
+                        self.act(Vec::new());
+                        if self.job.records.is_empty() {
+                            let _ = back.send(answer);
+                        } else {
+                            self.job.asked = Some((back, answer));
+                        }
                         self.commit();
-                        let _ = back.send(answer);
                     }
                     None => return Ok(()),
                 },
@@ -170,6 +185,7 @@ impl Driver {
                     ready?;
                     self.drain(&mut buffer);
                 }
+                written = self.writer.written() => self.written(written),
                 taken = self.prober.outcome() => {
                     let (address, taken) = taken?;
                     let actions = self.server.probed(address, taken, now());
@@ -268,9 +284,14 @@ impl Driver {
         }
     }
 
+    /// Carries out what the server wants; replies to changes wait for them.
     fn act(&mut self, actions: Vec<Action>) {
+        let records = self.server.take_records();
+        let promises = !records.is_empty();
+        self.job.records.extend(records);
         for action in actions {
             match action {
+                Action::Send(reply) if promises => self.job.replies.push(reply),
                 Action::Send(reply) => self.outbox.push(reply),
                 Action::Probe { address, interface, source } => {
                     let link = interface.and_then(|index| self.interfaces.get(&index));
@@ -281,31 +302,42 @@ impl Driver {
         }
     }
 
-    /// Writes the changes, then sends what depends on them.
-    pub(crate) fn commit(&mut self) {
-        let records = self.server.take_records();
-        if !records.is_empty() {
-            self.counters[3] += 1;
-            if let Err(error) = self.store.append(&records) {
-                // An ACK that is not on the disk is a promise that a restart would break.
+    /// Hands the changes of this turn to the disk and sends what does not depend on them.
+    fn commit(&mut self) {
+        if !self.job.records.is_empty() {
+            self.writer.write(std::mem::take(&mut self.job));
+        }
+        self.post();
+        let lines = self.server.take_log();
+        if !lines.is_empty() {
+            tracing::info!("{}", lines.join("\n"));
+        }
+    }
+
+    fn written(&mut self, written: Written) {
+        match written {
+            Written::Done(replies) => {
+                self.counters[3] += 1;
+                self.disk_refuses = false;
+                self.outbox.extend(replies);
+                self.post();
+            }
+            // An ACK that is not on the disk is a promise that a restart would break.
+            Written::Refused(why) => {
                 if !self.disk_refuses {
-                    tracing::error!("no lease is given until the disk takes it: {error}");
+                    tracing::error!("no lease is given until the disk takes it: {why}");
                 }
                 self.disk_refuses = true;
-                self.outbox.clear();
-            } else {
-                self.disk_refuses = false;
             }
         }
+    }
+
+    fn post(&mut self) {
         for reply in std::mem::take(&mut self.outbox) {
             self.counters[2] += 1;
             if let Err(error) = self.send(&reply) {
                 tracing::warn!("a reply to {:?} cannot be sent: {error}", reply.to);
             }
-        }
-        let lines = self.server.take_log();
-        if !lines.is_empty() {
-            tracing::info!("{}", lines.join("\n"));
         }
     }
 

@@ -3,7 +3,7 @@
 //! * [`wire`]: messages as bytes; [`link`]: frames and packet sockets;
 //! * [`server`], [`pools`], [`leases`], [`reply`], [`report`]: the server without sockets;
 //! * [`relay`]: the relay agent without sockets;
-//! * [`store`]: the lease database;
+//! * [`store`], [`writer`]: the lease database;
 //! * [`driver`], [`socket`], [`probe`], [`admin`]: the server at work;
 //! * [`client`]: the client;
 //! * [`config`]: what a server is told.
@@ -24,5 +24,6 @@ pub mod server;
 pub mod socket;
 pub mod store;
 pub mod wire;
+pub mod writer;
 
 pub use run::main;

@@ -135,6 +135,13 @@ impl Store {
         self.lines
     }
 
+    /// The same on a disk that takes nothing.
+    #[cfg(test)]
+    pub(crate) fn on_full_disk(self) -> Self {
+        let file = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        Self { file, ..self }
+    }
+
     fn rewrite(&mut self) -> Result<(), StoreError> {
         let fail = |what: &'static str| {
             let path = self.path.clone();
