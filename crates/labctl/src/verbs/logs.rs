@@ -137,7 +137,7 @@ async fn dialogues(
                         if context.json() {
                             output::json_line(&json!({ "node": node, "item": item }))?;
                         } else {
-                            output::say(&super::admin::line(&item));
+                            output::say(&spoken(&item));
                         }
                     }
                 }
@@ -159,4 +159,43 @@ fn each(value: Value) -> Vec<Value> {
         },
         other => vec![other],
     }
+}
+
+/// An item as people read it: a dialogue's line, a question with its answer, a visit.
+fn spoken(item: &Value) -> String {
+    let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
+    let number = |key: &str| item.get(key).and_then(Value::as_i64);
+    let time = |ms: i64| {
+        jiff::Timestamp::from_millisecond(ms)
+            .map(|time| time.strftime("%H:%M:%S%.3f").to_string())
+            .unwrap_or_default()
+    };
+    let (cyan, dim, plain) = (output::CYAN, output::DIM, output::PLAIN);
+    if let (Some(ms), Some(connection)) = (number("time_ms"), number("connection")) {
+        let lock = if item.get("tls") == Some(&Value::Bool(true)) { " tls" } else { "" };
+        let side = match text("side") {
+            "S" => format!("{cyan}S:{plain} "),
+            "C" => "C: ".to_owned(),
+            _ => dim.to_string(),
+        };
+        return format!(
+            "{dim}{} {}#{connection} {}{lock}{plain} {side}{}{plain}",
+            time(ms),
+            text("protocol"),
+            text("peer"),
+            text("text")
+        );
+    }
+    if let (Some(ms), true) = (number("at_ms"), item.get("code").is_some()) {
+        return format!(
+            "{dim}{} {}{plain} {} {}  {} ({} answers)",
+            time(ms),
+            text("client"),
+            text("name"),
+            text("type"),
+            text("code"),
+            number("answers").unwrap_or(0)
+        );
+    }
+    super::admin::line(item)
 }
