@@ -1,4 +1,5 @@
 //! The admin socket: changes at run time, kept over a restart; the switch; the query log.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
 
 mod common;
 

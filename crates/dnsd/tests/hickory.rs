@@ -1,4 +1,5 @@
 //! Our messages as hickory-proto writes and reads them: an independent judge of the wire format.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
 
 mod common;
 
