@@ -392,10 +392,11 @@ async fn once(world: &World<'_>, kind: &Kind, expect: &Expect, proven: bool) -> 
     judge(world, kind, expect, trial, proven).await
 }
 
-/// A walk explains what should work and does not; what should not work and does needs none.
+/// A walk explains what should work and does not, or fails otherwise than it should. What works and
+/// should not needs none.
 async fn why(world: &World<'_>, kind: &Kind, expect: &Expect, failure: &Failure) -> Explanation {
     let walk = explain(world, kind, failure);
-    if expect.is_pass()
+    if (expect.is_pass() || failure.who.is_some())
         && let Ok(explanation) = tokio::time::timeout(ATTEMPT, walk).await
     {
         return explanation;

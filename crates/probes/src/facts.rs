@@ -112,6 +112,9 @@ pub async fn run(_request: &Request, env: &Env) -> Result<Outcome, Error> {
             .collect(),
         neighbours: neighbours
             .iter()
+            .filter(|neighbour| {
+                !links.iter().any(|link| link.index == neighbour.link && link.loopback)
+            })
             .filter_map(|neighbour| match neighbour.address {
                 std::net::IpAddr::V4(address) => Some(Neighbour {
                     address,

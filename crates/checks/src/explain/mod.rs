@@ -107,7 +107,12 @@ pub async fn explain(world: &World<'_>, kind: &Kind, failure: &Failure) -> Expla
     if broken.says != failure.message {
         evidence.push(format!("seen: {}", failure.message));
     }
-    evidence.extend(failure.evidence.iter().cloned());
+    for line in &failure.evidence {
+        // A dialogue's own words for what was said already add nothing.
+        if !evidence.contains(line) && !failure.message.contains(line.trim_start_matches("* ")) {
+            evidence.push(line.clone());
+        }
+    }
     walk.rungs.push(Rung { layer: broken.layer, ok: false, says: broken.says.clone() });
     Explanation {
         layer: broken.layer,

@@ -44,8 +44,8 @@ impl Walk<'_, '_> {
             port::State::Refused => {
                 let broken = match state {
                     Some((service, false)) => {
-                        Broken::new(Layer::Port, format!("{what} refuses: {service} is off"))
-                            .help(format!("`labctl service {service} on`"))
+                        Broken::new(Layer::Port, format!("{what} refuses: the service {service} of {target} is off"))
+                            .help(format!("`labctl service {target} {service} on`"))
                     }
                     _ => Broken::new(Layer::Port, format!("{what} refuses: no service listens there"))
                         .help(format!("start the service on {target}, or use the right port")),
@@ -61,7 +61,7 @@ impl Walk<'_, '_> {
                 )
                 .help(format!("allow {word}/{number} on {target} and on the routers between"));
                 if let Some((service, true)) = state {
-                    broken = broken.evidence(format!("{service} itself is on"));
+                    broken = broken.evidence(format!("the service {service} of {target} itself is on"));
                 }
                 Err(broken)
             }
@@ -76,7 +76,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// The service behind a port, as `NODE SERVICE.PROTOCOL`, and whether it is on.
+    /// The service behind a port, as `SERVICE.PROTOCOL`, and whether it is on.
     async fn switch(&self, target: &str, number: u16) -> Option<(String, bool)> {
         let protocol = match number {
             25 => "smtp",
@@ -100,11 +100,11 @@ impl Walk<'_, '_> {
                     ("mail", 25 | 465 | 587 | 110 | 995 | 143 | 993) | ("dns", 53) | ("dhcp", 67) | ("web", 80 | 443)
                 );
                 if own {
-                    return Some((format!("{target} {}", service.name), false));
+                    return Some((service.name.clone(), false));
                 }
             }
             if let Some(found) = service.protocols.iter().find(|known| known.protocol == protocol) {
-                let name = format!("{target} {}.{protocol}", service.name);
+                let name = format!("{}.{protocol}", service.name);
                 return Some((name, found.on && service.running));
             }
         }
