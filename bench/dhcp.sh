@@ -1,7 +1,7 @@
 #!/bin/bash
 # dhcpd beside Kea: leases a second, by the same load generator (perfdhcp) over the same cable, in turns.
 # Each runs with a database on the disk; dhcpd has every ACK on the disk before it sends it, Kea's memfile
-# is written without fsync. The load rises until more than 1 % of the exchanges fail.
+# is written without fsync. The load rises until two fifths of the exchanges fail; the most leases of a run count.
 # Needs root, kea-dhcp4-server, kea-admin (perfdhcp), iproute2; DHCPD names the executable.
 #
 #   bench/dhcp.sh [seconds per run] [rounds]
@@ -73,14 +73,14 @@ run() { # rate
 }
 best() { # which
   local top=0
-  for rate in 1000 2000 3000 4000 6000 8000 10000 12000 15000 20000; do
+  for rate in 2000 4000 6000 8000 10000 12000 15000 20000; do
     rm -f "$work/dhcpd.sock" "$work/kea.sock"
     start "$1"
     read -r got lost < <(run "$rate")
     stop
     echo "  $1: offered $rate/s, leased $got/s, lost $lost %" >&2
     [ "$got" -gt "$top" ] && top=$got
-    awk -v lost="$lost" 'BEGIN {exit !(lost > 1)}' && break
+    awk -v lost="$lost" 'BEGIN {exit !(lost > 40)}' && break
   done
   echo "$top"
 }
