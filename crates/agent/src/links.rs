@@ -117,6 +117,7 @@ impl Agent {
         if self.config.forwarding {
             self.net.accept_any_way(index).await?;
         }
+        self.net.announce_addresses(index).await?;
         self.settle_link(link).await
     }
 

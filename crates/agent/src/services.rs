@@ -34,7 +34,7 @@ const KEPT_LINES: usize = 5;
 const ADMIN_PATIENCE: Duration = Duration::from_secs(2);
 /// The shortest and longest time between two looks at the kernel's table of listening ports, for
 /// which there is no event.
-const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(50));
+const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
 
 /// One service and its process.
 #[derive(Debug)]
@@ -334,7 +334,7 @@ impl Supervised {
                 }
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LOOK.1);
+            pause = (pause * 3 / 2).min(LOOK.1);
         }
     }
 }

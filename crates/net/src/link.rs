@@ -13,6 +13,8 @@ const IFLA_AF_SPEC: u16 = 26 | 0x8000;
 const IFLA_INET_CONF: u16 = 1 | 0x8000;
 /// `IPV4_DEVCONF_FORWARDING` (linux/ip.h).
 pub(crate) const DEVCONF_FORWARDING: u16 = 1;
+/// `IPV4_DEVCONF_ARP_NOTIFY`.
+pub(crate) const DEVCONF_ARP_NOTIFY: u16 = 22;
 /// `IPV4_DEVCONF_RP_FILTER`.
 pub(crate) const DEVCONF_RP_FILTER: u16 = 8;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::link::{DEVCONF_FORWARDING, DEVCONF_RP_FILTER};
+use crate::link::{DEVCONF_ARP_NOTIFY, DEVCONF_FORWARDING, DEVCONF_RP_FILTER};
 use crate::{Error, Netlink, Result};
 
 /// Where a setting such as `net.ipv4.ip_forward` lies. An interface's name may hold dots, so the
@@ -68,5 +68,14 @@ impl Netlink {
     /// When the kernel refuses.
     pub async fn accept_any_way(&self, index: u32) -> Result<()> {
         self.set_devconf(index, DEVCONF_RP_FILTER, 0).await
+    }
+
+    /// Has an interface tell its neighbours of each address that it gets and each time that it
+    /// comes up (gratuitous ARP), so that nobody keeps the hardware address of who had it before.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub async fn announce_addresses(&self, index: u32) -> Result<()> {
+        self.set_devconf(index, DEVCONF_ARP_NOTIFY, 1).await
     }
 }

@@ -133,6 +133,8 @@ fn forwarding_is_switched_on_each_interface_through_netlink() {
         net::write_sysctl(&["ipv4", "conf", "a", "rp_filter"], "1").unwrap();
         net.set_link_forwarding(a.index, true).await.unwrap();
         net.accept_any_way(a.index).await.unwrap();
+        net.announce_addresses(a.index).await.unwrap();
+        assert_eq!(setting("arp_notify"), "1");
         assert_eq!((setting("forwarding").as_str(), setting("rp_filter").as_str()), ("1", "0"));
         net.set_forwarding(false).await.unwrap();
         net.set_forwarding(true).await.unwrap();
