@@ -16,7 +16,7 @@ use crate::password::Verifier;
 use crate::relay::Resolver;
 use crate::sessions::{Session, Sessions};
 use crate::store::{self, Store};
-use crate::stream::Stream;
+use crate::stream::{self, Stream};
 use crate::transcript::{Dialogue, Transcript};
 use crate::{imap, pop3, queue, smtp, tls};
 
@@ -246,6 +246,7 @@ impl Server {
                 dialogue.server(line.as_bytes());
                 let mut stream = stream;
                 let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, line.as_bytes()).await;
+                stream::end(&mut stream).await;
                 return;
             }
         }
@@ -318,4 +319,5 @@ async fn refuse(protocol: Protocol, mut stream: TcpStream, hostname: &str) {
         Protocol::Submissions | Protocol::Pop3s | Protocol::Imaps => return,
     };
     let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, line.as_bytes()).await;
+    stream::end(&mut stream).await;
 }

@@ -3,11 +3,35 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+
+/// How long a client may take to hear the last reply.
+const LINGER: Duration = Duration::from_secs(3);
+/// Bytes it may still send meanwhile.
+const LINGER_BYTES: usize = 1 << 20;
+
+/// Ends a connection so that the last reply arrives: closed with unread bytes it would be reset,
+/// and the reply with it.
+pub async fn end(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) {
+    let ending = async {
+        stream.shutdown().await?;
+        let (mut bytes, mut total) = ([0; 4096], 0);
+        while total < LINGER_BYTES {
+            match stream.read(&mut bytes).await? {
+                0 => break,
+                read => total += read,
+            }
+        }
+        io::Result::Ok(())
+    };
+    // Whatever fails now, the connection is over.
+    let _ = tokio::time::timeout(LINGER, ending).await;
+}
 
 /// Either of the two.
 pub enum Stream {

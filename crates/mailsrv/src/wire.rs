@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::server::{Connection, Server};
+use crate::stream;
 
 /// Bytes read at once.
 const READ: usize = 16 << 10;
@@ -166,7 +167,7 @@ impl Wire {
     pub async fn close(mut self, why: &str) {
         self.connection.dialogue.event(why);
         if self.flush().await.is_ok() {
-            let _ = tokio::time::timeout(self.idle, self.connection.stream.shutdown()).await;
+            stream::end(&mut self.connection.stream).await;
         }
     }
 }

@@ -1,4 +1,5 @@
 //! The admin socket: what is changed while the server runs holds at once and after a restart.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! `kill -9` under load: every message that got 250 is in a mailbox or the queue, exactly once.
 //! Ten kills; two hundred with `LABCTL_LONG=1`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
 
 mod common;
 

@@ -11,6 +11,7 @@
 //! TLS                              the handshake
 //! CLOSED                           the server must close
 //! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
 
 mod common;
 

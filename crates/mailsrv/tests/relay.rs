@@ -1,5 +1,6 @@
 //! Mail between servers: MX records, STARTTLS, retries, notices, a smarthost. The domain names
 //! are served by a small DNS server in this file; the other servers are mailsrv and smtp-sink.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
 
 mod common;
 
@@ -11,13 +12,13 @@ use std::time::Duration;
 
 use common::{Running, has, start_in};
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, MX};
+use hickory_proto::rr::rdata::{A, MX, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use lettre::{SmtpTransport, Transport};
 use mailsrv::config::Protocol;
 use tokio::net::UdpSocket;
 
-/// Names to their data: `MX 10 host` or `A address`.
+/// Names to their data: `MX 10 host`, `A address` or `TXT text`.
 type Zone = BTreeMap<&'static str, Vec<&'static str>>;
 
 /// Serves the names until the test ends.
@@ -43,6 +44,7 @@ async fn dns(zone: Zone) -> SocketAddr {
                                 Name::from_str(words[2]).unwrap(),
                             )),
                             ("A", RecordType::A) => RData::A(A(words[1].parse().unwrap())),
+                            ("TXT", RecordType::TXT) => RData::TXT(TXT::new(vec![text[4..].to_owned()])),
                             _ => continue,
                         };
                         answer.answers.push(Record::from_rdata(query.name().clone(), 60, data));
@@ -233,6 +235,55 @@ async fn a_smarthost_takes_everything_after_a_login() {
     assert!(inbox[0].contains("with ESMTPSA"), "{}", inbox[0]);
     let said = a.server.transcript.lines(Some("relay"), None);
     assert!(said.iter().any(|line| line.text == "AUTH PLAIN ***"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_mail_is_signed_and_checked_elsewhere() {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD as BASE64;
+    use mail_auth::common::crypto::Ed25519Key;
+    let der = Ed25519Key::generate_pkcs8().unwrap();
+    let public = BASE64.encode(Ed25519Key::from_pkcs8_der(&der).unwrap().public_key());
+    let key = tempfile::NamedTempFile::new().unwrap();
+    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(&der));
+    std::fs::write(key.path(), pem).unwrap();
+    let record: &'static str = Box::leak(format!("TXT v=DKIM1; k=ed25519; p={public}").into_boxed_str());
+    let dns = dns(Zone::from([
+        ("b.test", vec!["A 127.0.0.1"]),
+        ("a.test", vec!["TXT v=spf1 ip4:127.0.0.1 -all"]),
+        ("lab._domainkey.a.test", vec![record]),
+        ("_dmarc.a.test", vec!["TXT v=DMARC1; p=reject"]),
+        ("liar.test", vec!["TXT v=spf1 -all"]),
+    ]))
+    .await;
+    let b = receiver(&format!("policy: {{ verify: true, dmarc_reject: true }}\ndns: [ \"{dns}\" ]")).await;
+    let base = format!(
+        "hostname: mx.a.test\nlisten: 127.0.0.1\ndomains: [ {{ name: a.test }} ]\naccounts: {{ u1: pw }}\n\
+         dkim: [ {{ domain: a.test, selector: lab, key: {} }} ]\ndns: [ \"{dns}\" ]\n\
+         relay: {{ port: {}, networks: [127.0.0.0/8] }}\n",
+        key.path().display(),
+        b.port(Protocol::Smtp).await
+    );
+    let a = start_in(tempfile::tempdir().unwrap(), &base, "").await;
+    send(&a, "u1@a.test", &["x@b.test"]).await;
+    let inbox = b.inbox_of("x@b.test", 1).await;
+    let message = inbox[0].replace("\r\n\t", " ");
+    for words in ["DKIM-Signature: v=1; a=ed25519-sha256;", "Authentication-Results: mx.b.test;", "dkim=pass", "spf=pass", "dmarc=pass"] {
+        assert!(message.contains(words), "`{words}` is not in\n{message}");
+    }
+    // The same From, sent by somebody else without a signature.
+    let liar = SmtpTransport::builder_dangerous("127.0.0.1").port(b.port(Protocol::Smtp).await).build();
+    let envelope = lettre::address::Envelope::new(
+        Some("x@liar.test".parse().unwrap()),
+        vec!["x@b.test".parse().unwrap()],
+    )
+    .unwrap();
+    let lying = move || {
+        let error = liar.send_raw(&envelope, b"From: u1@a.test\r\nSubject: not from there\r\n\r\nx\r\n");
+        error.unwrap_err().to_string()
+    };
+    let refused = tokio::task::spawn_blocking(lying).await.unwrap();
+    assert!(refused.contains("DMARC"), "{refused}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,4 +1,5 @@
 //! A server of its own for each test, on ports that the system chooses.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use std::net::SocketAddr;
