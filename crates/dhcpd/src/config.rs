@@ -265,7 +265,7 @@ pub fn parse_hex(text: &str) -> Option<Vec<u8>> {
         .filter(|c| !matches!(c, ':' | '-' | '.' | ' '))
         .map(|c| c.to_digit(16).map(|d| d as u8))
         .collect::<Option<_>>()?;
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     Some(digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())

@@ -88,7 +88,7 @@ impl Lease {
             texts.join(separator)
         };
         Some(match (number, bytes.len()) {
-            (1 | 3 | 4 | 5 | 6 | 28 | 42 | 44 | 50 | 54 | 150, n) if n > 0 && n % 4 == 0 => list(", "),
+            (1 | 3 | 4 | 5 | 6 | 28 | 42 | 44 | 50 | 54 | 150, n) if n > 0 && n.is_multiple_of(4) => list(", "),
             (2 | 24 | 35 | 38 | 51 | 58 | 59, 4) => {
                 u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).to_string()
             }
