@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use engine::Engine;
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use lab::Lab;
 use lab::check::Wrong;
 use serde::Serialize;
@@ -58,8 +60,11 @@ impl LabTest {
     }
 }
 
-/// Tests a lab: each variant in its own instance, one after the other. `began` is told each
-/// variant's name.
+/// Variants that are up at once: they wait for what never comes more than they work.
+const PARALLEL: usize = 4;
+
+/// Tests a lab: each variant in its own instance, a few at once. `began` is told each variant's
+/// name.
 pub async fn test_lab(
     lab: &Lab,
     stage: &dyn Stage,
@@ -69,31 +74,33 @@ pub async fn test_lab(
     began: &(dyn Fn(&str) + Send + Sync),
 ) -> LabTest {
     let plan = lab.plan();
-    let mut variants = Vec::new();
-    began(&plan.lab);
-    let right = try_one(lab, lab, None, stage, &format!("{instance}-right"), options, tell).await;
-    variants.push(right);
-    for (number, wrong) in plan.wrong.iter().enumerate() {
-        if options.cancel.is_cancelled() {
-            break;
-        }
-        began(&wrong.name);
-        let name = format!("{instance}-wrong{}", number + 1);
-        let variant = match lab.patched(&wrong.patch) {
-            Ok(patched) => {
-                try_one(lab, &patched, Some(wrong), stage, &name, options, tell).await
+    let mut work: Vec<BoxFuture<'_, Option<Variant>>> = Vec::new();
+    for (number, wrong) in std::iter::once(None).chain(plan.wrong.iter().map(Some)).enumerate() {
+        let trying = async move {
+            if options.cancel.is_cancelled() {
+                return None;
             }
-            Err(report) => Variant {
-                name: wrong.name.clone(),
-                ok: false,
-                problems: vec![format!("the patch makes a lab that is not valid: {report}")],
-                report: None,
-                line: wrong.line,
-            },
+            began(wrong.map_or(&plan.lab, |wrong| &wrong.name));
+            let Some(wrong) = wrong else {
+                let name = format!("{instance}-right");
+                return Some(try_one(lab, lab, None, stage, &name, options, tell).await);
+            };
+            let name = format!("{instance}-wrong{number}");
+            Some(match lab.patched(&wrong.patch) {
+                Ok(patched) => try_one(lab, &patched, Some(wrong), stage, &name, options, tell).await,
+                Err(report) => Variant {
+                    name: wrong.name.clone(),
+                    ok: false,
+                    problems: vec![format!("the patch makes a lab that is not valid: {report}")],
+                    report: None,
+                    line: wrong.line,
+                },
+            })
         };
-        variants.push(variant);
+        work.push(trying.boxed());
     }
-    LabTest { variants }
+    let variants = futures::stream::iter(work).buffered(PARALLEL).filter_map(std::future::ready).collect();
+    LabTest { variants: variants.await }
 }
 
 async fn try_one(
