@@ -13,12 +13,22 @@ trap '$labctl down -q --all >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 now() { date +%s%N; }
 ms() { echo $((($(now) - $1) / 1000000)); }
 median() { sort -n | awk '{ a[NR] = $1 } END { print a[int((NR + 1) / 2)] }'; }
-# What all processes of labs hold in MB: shared pages count once in all.
+# What all processes that run this labctl hold together in MB; a shared page counts once in all.
 memory() {
-  for p in /proc/[0-9]*; do
-    tr '\0' ' ' < "$p/cmdline" 2>/dev/null | grep -Eq '^(agent|[^ ]*labctl supervisor|[^ ]*exe supervisor|[^ ]*(mailsrv|dnsd|dhcpd|webd))' || continue
-    awk '/^Pss:/ { print $2 }' "$p/smaps_rollup" 2>/dev/null || true
-  done | awk '{ s += $1 } END { printf "%.0f", s / 1024 }'
+  python3 - "$labctl" <<'P'
+import os, sys
+file = os.stat(sys.argv[1])
+total = 0
+for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        exe = os.stat(f"/proc/{pid}/exe")
+        if (exe.st_dev, exe.st_ino) == (file.st_dev, file.st_ino):
+            rollup = open(f"/proc/{pid}/smaps_rollup").read()
+            total += int(rollup.split("Pss:")[1].split()[0])
+    except (OSError, IndexError):
+        pass    # it has ended meanwhile
+print(round(total / 1024))
+P
 }
 
 echo "## Lab 06, $(nproc) processors, Linux $(uname -r)"

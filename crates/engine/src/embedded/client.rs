@@ -185,6 +185,39 @@ pub(super) async fn ended(stream: &mut UnixStream, folder: &Folder) -> Result<()
     })
 }
 
+/// Ends a supervisor that does not do it by itself: by SIGTERM, after a while by SIGKILL, which takes
+/// its nodes along.
+pub(super) async fn end(folder: &Folder) -> Result<()> {
+    use nix::sys::signal::{Signal, kill};
+    let what = || format!("ending the supervisor in {}", folder.path().display());
+    for signal in [Signal::SIGTERM, Signal::SIGKILL] {
+        let Some(pid) = folder.supervisor() else { break };
+        match kill(nix::unistd::Pid::from_raw(pid), signal) {
+            Ok(()) | Err(nix::errno::Errno::ESRCH) => {}
+            Err(errno) => return Err(Error::failed(what(), errno.desc())),
+        }
+        let gone = async {
+            let mut pause = Duration::from_millis(1);
+            while folder.supervisor().is_some() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(20));
+            }
+        };
+        // A second for the gentle way, and more for the kernel to take all of it down.
+        let patience = if signal == Signal::SIGTERM { Duration::from_secs(1) } else { PATIENCE };
+        if tokio::time::timeout(patience, gone).await.is_ok() {
+            return Ok(());
+        }
+    }
+    match folder.connect().await? {
+        None => Ok(()),
+        Some(_) => Err(Error::failed(
+            what(),
+            format!("it still runs; end it by hand: `fuser -k {}/socket`", folder.path().display()),
+        )),
+    }
+}
+
 /// What goes of an instance whose supervisor has died: only its folder was left.
 pub(super) fn left_behind(folder: &Folder, instance: &str, progress: Progress<'_>) -> Changes {
     progress(Event { subject: instance.to_owned(), what: "removed" });

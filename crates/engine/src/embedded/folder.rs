@@ -224,6 +224,28 @@ impl Folder {
         read_kept(&self.path)
     }
 
+    /// The process number of the supervisor, if it runs: known by its command line, which names the
+    /// folder, so that no other process is taken for it. Its children have the same one until they
+    /// are agents.
+    pub(super) fn supervisor(&self) -> Option<i32> {
+        let path = fs::canonicalize(&self.path).ok()?;
+        let wanted = [&b"supervisor"[..], b"run", path.as_os_str().as_encoded_bytes()];
+        let entries = fs::read_dir("/proc").ok()?.flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let found: Vec<i32> = pids
+            .filter(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
+                words.get(1..4).is_some_and(|words| words == wanted)
+            })
+            .collect();
+        let parent = |pid: i32| -> Option<i32> {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+        };
+        found.iter().copied().find(|pid| parent(*pid).is_some_and(|of| !found.contains(&of)))
+    }
+
     /// The last lines that the supervisor wrote about itself, if there are any.
     pub(super) fn last_words(&self) -> Option<String> {
         let log = fs::read(self.path.join("supervisor.log")).ok()?;

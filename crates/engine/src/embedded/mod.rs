@@ -200,14 +200,18 @@ impl Engine for Embedded {
         let _lock = folder.lock().await?;
         let program = self.program()?;
         // Another build of labctl takes over by starting anew.
-        let running = client::status(&folder).await?;
+        let running = client::status(&folder).await;
+        // One that is not understood is as good as one of another build.
+        let running = running.unwrap_or_else(|_| Some(Status::default()));
         let old = running.filter(|status| status.program != program);
         let planned = old.map(|status| plan::changes(&status, deployment, &program));
         if planned.is_some()
             && let Some(mut stream) = folder.connect().await?
         {
-            client::change(&mut stream, &Request::Remove, progress).await?;
-            client::ended(&mut stream, &folder).await?;
+            match client::change(&mut stream, &Request::Remove, progress).await {
+                Ok(_) => client::ended(&mut stream, &folder).await?,
+                Err(_) => client::end(&folder).await?,
+            }
         }
         let mut stream = match folder.connect().await? {
             Some(stream) => stream,
@@ -237,13 +241,24 @@ impl Engine for Embedded {
         let changes = match folder.connect().await? {
             Some(mut stream) => {
                 let result = client::change(&mut stream, &Request::Remove, progress).await;
-                errors.extend(client::ended(&mut stream, &folder).await.err());
-                result.unwrap_or_else(|error| {
-                    errors.push(error);
-                    let words = folder.last_words();
-                    errors.extend(words.map(|words| Error::failed("the supervisor", words)));
-                    Changes::default()
-                })
+                match result {
+                    Ok(changes) => {
+                        errors.extend(client::ended(&mut stream, &folder).await.err());
+                        changes
+                    }
+                    // It is of another build, or hangs: it is ended from outside.
+                    Err(error) => {
+                        drop(stream);
+                        if let Err(more) = client::end(&folder).await {
+                            let words = folder.last_words();
+                            errors.push(error);
+                            errors.push(more);
+                            errors
+                                .extend(words.map(|words| Error::failed("the supervisor", words)));
+                        }
+                        client::left_behind(&folder, instance, progress)
+                    }
+                }
             }
             None => client::left_behind(&folder, instance, progress),
         };
@@ -283,7 +298,9 @@ impl Engine for Embedded {
         let states = futures::future::join_all(states).await;
         let mut instances = Vec::new();
         for ((name, _), status) in all.iter().zip(states) {
-            let Some(status) = status? else { continue };
+            // One that does not answer, or not in these words, must not hide the others.
+            let kept = || self.folder(name).ok()?.kept().map(|kept| client::dead(name, kept));
+            let Some(status) = status.unwrap_or_else(|_| kept()) else { continue };
             // A supervisor that has not been told its lab yet is no instance.
             if status.created == 0 {
                 continue;

@@ -91,8 +91,10 @@ pub(super) enum Reply {
     Failed(Failure),
 }
 
-/// An instance as its supervisor sees it.
+/// An instance as its supervisor sees it. Supervisors of older and newer builds must be understood
+/// well enough to be listed and removed, so what is missing has a default.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct Status {
     /// Which build of the program supervisor and nodes run.
     pub(super) program: String,
@@ -106,6 +108,7 @@ pub(super) struct Status {
 
 /// A node as its supervisor sees it.
 #[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub(super) struct NodeStatus {
     pub(super) name: String,
     pub(super) state: String,
@@ -300,6 +303,14 @@ mod tests {
         reader.read_to_string(&mut text).unwrap();
         assert_eq!(text, "through");
         assert!(receive::<Request>(&mut theirs).await.unwrap().is_none());
+    }
+
+    #[test]
+    fn a_supervisor_of_another_build_is_understood() {
+        let old = r#"{"status":{"version":"0.0.9","lab":"lab06","nodes":[{"name":"pc0"}]}}"#;
+        let Ok(Reply::Status(status)) = serde_json::from_str(old) else { panic!("not understood") };
+        assert_eq!((status.lab.as_str(), status.nodes[0].name.as_str()), ("lab06", "pc0"));
+        assert_ne!(status.program, "this one's", "so `up` replaces it");
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::support::{Lab, alive, engine, eventually, kill, runtime, spec};
 type Body = fn(Arc<dyn Engine>);
 
 pub fn tests() -> Vec<Test> {
-    let all: [(&str, Body); 10] = [
+    let all: [(&str, Body); 11] = [
         ("nothing-left", nothing_left),
         ("supervisor-killed", supervisor_killed),
         ("one-fails", one_fails),
@@ -22,6 +22,7 @@ pub fn tests() -> Vec<Test> {
         ("bounds", bounds),
         ("trapped-links", trapped_links),
         ("garbage", garbage),
+        ("hanging-supervisor", hanging_supervisor),
         ("ordinary-user", |_| ordinary_user()),
         ("in-a-container", |_| in_a_container()),
     ];
@@ -91,14 +92,14 @@ fn nothing_left(engine: Arc<dyn Engine>) {
             .cloned()
             .collect();
         assert!(more.is_empty(), "{more:?} appeared on the host");
-        let mut pids = vec![supervisor(&lab), lab.pid("a").await, lab.pid("b").await];
+        let pids = [supervisor(&lab), lab.pid("a").await, lab.pid("b").await];
         let namespace = std::fs::read_link(format!("/proc/{}/ns/net", pids[1])).unwrap();
         assert_ne!(namespace, std::fs::read_link("/proc/self/ns/net").unwrap());
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap();
         assert!(!mounts.contains(lab.name()), "{mounts}");
         engine.remove(lab.name(), &|_| {}).await.unwrap();
-        pids.retain(|pid| alive(*pid));
-        assert!(pids.is_empty(), "{pids:?}");
+        assert!(pids[1..].iter().all(|pid| !alive(*pid)), "{pids:?}");
+        eventually("the supervisor's end", async || !alive(pids[0])).await;
         assert!(!state().join(lab.name()).exists());
         assert_eq!(groups(&lab), [] as [PathBuf; 0]);
     });
@@ -239,6 +240,41 @@ fn garbage(engine: Arc<dyn Engine>) {
         assert!(!gone.contains(&lab.name().to_owned()));
         assert!(!stale.exists());
         assert_eq!(lab.run("a", &["true"]).await.0, 0);
+    });
+}
+
+/// A supervisor that does not answer, and a folder that is half written, hide no other lab, and
+/// `remove` gets rid of both.
+fn hanging_supervisor(engine: Arc<dyn Engine>) {
+    runtime().block_on(async {
+        let (well, ill) = (Lab::pair(&engine, "well"), Lab::pair(&engine, "ill"));
+        futures::future::join_all([well.ready(), ill.ready()]).await;
+        // Another build that does not know the question: something else listens on the socket.
+        let socket = state().join(ill.name()).join("socket");
+        std::fs::remove_file(&socket).unwrap();
+        let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+        let answering = tokio::spawn(async move {
+            use tokio::io::AsyncWriteExt;
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let text = br#"{"what":"else"}"#;
+                let _ = stream.write_all(&(text.len() as u32).to_be_bytes()).await;
+                let _ = stream.write_all(text).await;
+            }
+        });
+        let half = state().join(format!("half-{}", std::process::id()));
+        std::fs::create_dir_all(&half).unwrap();
+        std::fs::write(half.join("deployment.json"), "{\"created\":").unwrap();
+        let all = engine.instances().await.unwrap();
+        let of = |name: &str| all.iter().find(|found| found.name == name).unwrap();
+        assert_eq!((of(well.name()).running, of(ill.name()).running), (2, 0));
+        let pid = supervisor(&ill);
+        engine.remove(ill.name(), &|_| {}).await.unwrap();
+        assert!(!state().join(ill.name()).exists());
+        // The kernel takes it down a moment after it has let go of its socket.
+        eventually("the supervisor's end", async || !alive(pid)).await;
+        answering.abort();
+        engine.remove(&format!("half-{}", std::process::id()), &|_| {}).await.unwrap();
+        assert!(!half.exists());
     });
 }
 
