@@ -32,6 +32,7 @@ fn a_mail_is_told_in_order_and_followed_hop_by_hop() {
             "smtp pc0→mail DATA",
             "smtp mail→pc0 354 go on",
             "smtp pc0→mail the message (3 lines)",
+            "smtp mail→mail puts the message on disk",
             "smtp mail→pc0 250 2.0.0 kept",
             "smtp pc0→mail QUIT",
             "smtp mail→pc0 221 bye",

@@ -42,13 +42,14 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
         let text = format!("{address}/{} metric {metric}", mask.leading_ones());
         let via = if next.is_unspecified() { String::new() } else { format!(" via {next}") };
         layer.add("route", format!("{text}{via}"));
-        routes.push(format!("{address}/{}", mask.leading_ones()));
+        let lost = if metric >= 16 { " (no way)" } else { "" };
+        routes.push(format!("{address}/{}{lost}", mask.leading_ones()));
     }
     found.layers.push(layer);
     found.info = if command == 1 {
         "tell me your routes".into()
     } else {
-        format!("I know {} route(s): {}", routes.len(), routes.join(", "))
+        format!("my routes: {}", routes.join(", "))
     };
     Ok(())
 }

@@ -35,8 +35,9 @@ pub fn packet(found: &Dissection) -> String {
         return match dhcp.kind.as_str() {
             "DISCOVER" => "The host has no address yet, so it asks everybody for a DHCP server.",
             "OFFER" => "A server keeps an address free and offers it, with mask, gateway and DNS server.",
+            "REQUEST" if dhcp.requested.is_none() => "The host asks to keep its address for longer.",
             "REQUEST" => "The host tells everybody which offer it takes.",
-            "ACK" => "The server confirms: the lease runs from now on.",
+            "ACK" => "The server agrees: the lease runs from now on.",
             "NAK" => "The server refuses: the host must begin again.",
             "DECLINE" => "The host found the address taken and gives it back.",
             "RELEASE" => "The host does not need the address any more.",
@@ -123,6 +124,9 @@ fn word(said: &Said, at: usize) -> String {
 }
 
 fn smtp(said: &Said) -> &'static str {
+    if said.inside {
+        return "The server keeps the message for its recipient, or for the next server, before it says 250.";
+    }
     if said.client {
         return match word(said, 0).as_str() {
             "EHLO" | "HELO" => "The client says who it is.",

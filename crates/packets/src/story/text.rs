@@ -131,6 +131,17 @@ impl Talk {
             }
             let line = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
             let spoken = self.line(client, &line, frames);
+            if let Some(one) = &spoken
+                && (one.client, one.failed, one.answers.as_str()) == (false, false, "message")
+            {
+                said.push(Said {
+                    text: "puts the message on disk".into(),
+                    frames: one.frames.clone(),
+                    inside: true,
+                    answers: "store".into(),
+                    ..Said::default()
+                });
+            }
             said.extend(spoken);
         }
     }
@@ -426,7 +437,7 @@ mod tests {
         );
         assert_eq!(
             said,
-            ["S 220 a", "C EHLO b", "S 250-a", "C AUTH PLAIN ********", "S 235 ok", "C DATA", "S 354 go", "C the message (3 lines)", "S 250 2.0.0 kept"]
+            ["S 220 a", "C EHLO b", "S 250-a", "C AUTH PLAIN ********", "S 235 ok", "C DATA", "S 354 go", "C the message (3 lines)", "S puts the message on disk", "S 250 2.0.0 kept"]
         );
     }
 

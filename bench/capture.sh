@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Capture of 1 Gbit/s of small TCP segments between two namespaces: frames caught and dropped, CPU
+# seconds, for labctl's capture and tcpdump's in the same run, on the same traffic.
+# Needs root, iperf3 and tcpdump. Usage: bench/capture.sh [SECONDS]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-10}
+cargo build --release --quiet -p packets --example capture
+ours=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/release/examples/capture
+work=$(mktemp -d)
+a=labctl-bench-a-$$ b=labctl-bench-b-$$
+finish() {
+    kill "${server:-}" 2>/dev/null || true
+    ip netns del "$a" 2>/dev/null || true
+    ip netns del "$b" 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+ip netns add "$a"
+ip netns add "$b"
+ip -n "$a" link add eth0 type veth peer name eth0 netns "$b"
+ip -n "$a" addr add 10.9.9.1/24 dev eth0
+ip -n "$b" addr add 10.9.9.2/24 dev eth0
+ip -n "$a" link set eth0 up
+ip -n "$b" link set eth0 up
+# A small MSS and no offload: every segment is a frame of its own, as on a real wire.
+ip netns exec "$a" ethtool -K eth0 tso off gso off gro off >/dev/null 2>&1 || true
+ip netns exec "$b" ethtool -K eth0 tso off gso off gro off >/dev/null 2>&1 || true
+ip netns exec "$b" iperf3 -s -1 >/dev/null &
+server=$!
+until ip netns exec "$b" ss -ltn | grep -q :5201; do :; done
+
+timed() { # NAME COMMAND…: user and system seconds into $work/NAME.time
+    local name=$1
+    shift
+    /usr/bin/env bash -c 'TIMEFORMAT="%U %S"; time "$@"' _ "$@" >"$work/$name.out" 2>"$work/$name.time"
+}
+timed labctl ip netns exec "$a" "$ours" eth0 "$work/labctl.pcapng" $((seconds + 2)) &
+one=$!
+timed tcpdump timeout -s INT $((seconds + 2)) ip netns exec "$a" tcpdump -i eth0 -s 128 -B 8192 -w "$work/tcpdump.pcap" &
+two=$!
+ip netns exec "$a" iperf3 -c 10.9.9.2 -t "$seconds" -b 1G -M 536 -J > "$work/iperf.json" || true
+wait "$one" || true
+wait "$two" || true
+sent=$(python3 -c 'import json,sys; end=json.load(open(sys.argv[1]))["end"]; print("%.0f Mbit/s sent" % (end["sum_sent"]["bits_per_second"]/1e6))' "$work/iperf.json")
+echo "traffic:  $sent, $seconds s, segments of 536 bytes"
+echo "labctl:   $(cat "$work/labctl.out"), CPU user and system: $(tail -n 1 "$work/labctl.time") s"
+echo "tcpdump:  $(grep -E 'captured|dropped by kernel' "$work/tcpdump.time" | tr '\n' ' '), CPU user and system: $(tail -n 1 "$work/tcpdump.time") s"
