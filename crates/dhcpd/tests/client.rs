@@ -1,4 +1,5 @@
 //! The client against this server and an independent one, through cables that come and go.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
 

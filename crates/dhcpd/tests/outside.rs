@@ -1,4 +1,5 @@
 //! Independent clients, relays and scanners judge the server, on the real ports.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod common;
 

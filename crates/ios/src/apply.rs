@@ -307,7 +307,7 @@ fn interface(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
         ["ip", "rip", "authentication", "key-chain", chain @ ..] => {
             entry.rip_key_chain = chain.first().filter(|_| !no).map(|chain| chain.to_string());
         }
-        ["ip", "rip", "authentication", "mode", mode @ ..] => entry.rip_md5 = !no && mode == &["md5"],
+        ["ip", "rip", "authentication", "mode", mode @ ..] => entry.rip_md5 = !no && *mode == ["md5"],
         ["ip", "split-horizon"] => entry.no_split_horizon = no,
         _ => {
             let label = format!("interface {}", entry.label);

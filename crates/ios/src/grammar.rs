@@ -176,6 +176,9 @@ pub struct Automaton {
     start: Vec<usize>,
 }
 
+/// One way to read the words so far: the last position, and the words with keywords in full.
+type Thread = (Option<usize>, Vec<String>);
+
 struct Fragment {
     first: Vec<usize>,
     last: Vec<usize>,
@@ -277,7 +280,7 @@ impl Automaton {
 
     fn followers<'a>(
         &'a self,
-        threads: &'a [(Option<usize>, Vec<String>)],
+        threads: &'a [Thread],
     ) -> impl Iterator<Item = (usize, &'a Vec<String>)> {
         threads.iter().flat_map(|(at, words)| {
             let next = at.map_or(&self.start, |at| &self.positions[at].next);
@@ -285,7 +288,7 @@ impl Automaton {
         })
     }
 
-    fn walk(&self, tokens: &[Token], names: &Names) -> Result<Vec<(Option<usize>, Vec<String>)>, Mismatch> {
+    fn walk(&self, tokens: &[Token], names: &Names) -> Result<Vec<Thread>, Mismatch> {
         let mut threads = vec![(None, Vec::new())];
         for (index, token) in tokens.iter().enumerate() {
             let fits: Vec<_> = self

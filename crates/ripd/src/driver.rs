@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ipnet::Ipv4Net;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, InterfaceIndexOrAddress, Socket, Type};
 use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
@@ -161,13 +161,13 @@ fn open(settings: &Settings, links: &mut BTreeMap<String, Link>, sender: &mpsc::
 }
 
 fn socket(interface: &Interface) -> io::Result<UdpSocket> {
-    let own = interface.address.addr();
+    // By index: the interface may get its address later.
+    let index = nix::net::if_::if_nametoindex(interface.name.as_str())?;
     let socket = Socket::new(Domain::IPV4, Type::DGRAM.nonblocking(), None)?;
     socket.set_reuse_address(true)?;
     socket.bind_device(Some(interface.name.as_bytes()))?;
     socket.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT).into())?;
-    socket.join_multicast_v4(&GROUP, &own)?;
-    socket.set_multicast_if_v4(&own)?;
+    socket.join_multicast_v4_n(&GROUP, &InterfaceIndexOrAddress::Index(index))?;
     socket.set_multicast_loop_v4(false)?;
     // RIP is for neighbours only.
     socket.set_multicast_ttl_v4(1)?;

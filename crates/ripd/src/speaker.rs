@@ -20,6 +20,10 @@ const HOLD: Duration = Duration::from_millis(300);
 /// How long a neighbour has to answer whether it is there, and how often it is asked.
 const ANSWER: Duration = Duration::from_millis(500);
 const ASKED: u32 = 3;
+/// When a link that came up is greeted again, as long as nobody was heard there: a switch may
+/// need a second before it forwards what a fresh port sends.
+const GREETINGS: [Duration; 3] =
+    [Duration::from_millis(400), Duration::from_millis(1200), Duration::from_millis(3000)];
 
 /// What the driver must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,6 +118,8 @@ pub struct Speaker {
     /// Before it no further triggered update goes.
     quiet_until: Duration,
     ask: Option<Duration>,
+    /// Links to be greeted again, and when.
+    greetings: Vec<(Duration, String)>,
     epoch: u32,
     random: u64,
 }
@@ -131,6 +137,7 @@ impl Speaker {
             trigger: None,
             quiet_until: now,
             ask: None,
+            greetings: Vec::new(),
             epoch,
             random: seed | 1,
         };
@@ -221,7 +228,13 @@ impl Speaker {
             Command::Request => {}
             // RFC 2453 section 3.9.2: from the port of RIP only.
             Command::Response if source.1 == wire::PORT => {
+                let new = !self.neighbours.contains_key(&source.0);
                 if self.heard(&link, source.0, &message, now) {
+                    self.greetings.retain(|(_, name)| *name != link.name);
+                    if new && !link.passive {
+                        // It may have missed what was told before it could hear.
+                        self.tell(&link, Some(source), false, now, &mut outputs);
+                    }
                     for entry in &message.entries {
                         self.learn(&link, source.0, entry, now, &mut outputs);
                     }
@@ -242,7 +255,8 @@ impl Speaker {
             (Origin::Local(_), None) => None,
         });
         let polls = self.gateways().into_iter().filter_map(|address| self.poll_at(address));
-        let others = self.trigger.into_iter().chain(self.ask);
+        let greetings = self.greetings.iter().map(|(at, _)| *at);
+        let others = self.trigger.into_iter().chain(self.ask).chain(greetings);
         routes.chain(polls).chain(others).fold(self.next_update, Duration::min)
     }
 
@@ -263,6 +277,12 @@ impl Speaker {
             self.lose(to, now, &mut outputs);
         }
         self.poll(now, &mut outputs);
+        let due: Vec<String> =
+            self.greetings.iter().filter(|(at, _)| *at <= now).map(|(_, name)| name.clone()).collect();
+        self.greetings.retain(|(at, _)| *at > now);
+        for name in due {
+            self.greet_once(&name, now, &mut outputs);
+        }
         if self.ask.is_some_and(|at| at <= now) {
             self.ask = None;
             for link in self.speaking_links() {
@@ -311,8 +331,15 @@ impl Speaker {
         self.epoch.wrapping_add(now.as_secs() as u32)
     }
 
-    /// Tells a link everything and asks for everything.
+    /// Greets a link, and again later where nobody answers.
     fn greet(&mut self, name: &str, now: Duration, outputs: &mut Vec<Output>) {
+        self.greetings.retain(|(_, other)| other != name);
+        self.greetings.extend(GREETINGS.map(|pause| (now + pause, name.to_owned())));
+        self.greet_once(name, now, outputs);
+    }
+
+    /// Tells a link everything and asks for everything.
+    fn greet_once(&mut self, name: &str, now: Duration, outputs: &mut Vec<Output>) {
         let Some(link) = self.speaking_links().into_iter().find(|link| link.name == name) else { return };
         let bytes = wire::request_all(link.key.as_ref(), self.sequence(now));
         outputs.push(Output::Send { interface: link.name.clone(), to: None, bytes });

@@ -1,5 +1,6 @@
 //! Three routers in a triangle, each in a network namespace: a cable is cut, packets keep
 //! arriving by the other way. The kernel forwards; RIP installs the routes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
