@@ -56,7 +56,8 @@ impl<'a> Decoder<'a> {
 
 /// How a type is read from a node of the YAML tree.
 pub trait Decode: Sized {
-    /// Reads; `None` after at least one problem was reported.
+    /// Reads; `None` after at least one problem was reported. `Some` may follow a problem as well:
+    /// what could be read of the rest, so that more is found in one run.
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self>;
 
     /// The value where the field was left out; `None` where it may not be.
@@ -186,8 +187,7 @@ impl<T: Decode> Decode for List<T> {
         match &node.value {
             Value::Null => Some(Self::default()),
             Value::List(items) => {
-                let read: Vec<_> = items.iter().map(|item| T::decode(item, decoder)).collect();
-                read.into_iter().collect::<Option<Vec<T>>>().map(Self)
+                Some(Self(items.iter().filter_map(|item| T::decode(item, decoder)).collect()))
             }
             _ => Some(Self(vec![T::decode(node, decoder)?])),
         }
@@ -291,14 +291,8 @@ impl<T: Decode> Decode for Map<T> {
         match &node.value {
             Value::Null => Some(Self::default()),
             Value::Map(entries) => {
-                let mut all = Some(Vec::new());
-                for (key, value) in entries {
-                    match (T::decode(value, decoder), &mut all) {
-                        (Some(value), Some(pairs)) => pairs.push((key.name.clone(), value)),
-                        _ => all = None,
-                    }
-                }
-                all.map(Self)
+                let read = |(key, value): &(crate::yaml::Key, Node)| Some((key.name.clone(), T::decode(value, decoder)?));
+                Some(Self(entries.iter().filter_map(read).collect()))
             }
             _ => decoder.expected(node, "a mapping (`name: value` lines)", ""),
         }
@@ -388,22 +382,16 @@ macro_rules! record {
                 };
                 let mut complete = true;
                 $( let mut $field: Option<$type> = None; )*
-                $( let mut seen = false; let _ = stringify!($field); )*
-                let mut known = 0usize;
                 for (key, value) in entries {
                     match key.name.as_str() {
                         $( name if name == $crate::decode::bare(stringify!($field)) => {
                             match <$type as $crate::decode::Decode>::decode(value, decoder) {
                                 Some(read) => $field = Some(read),
-                                None => {
-                                    complete = false;
-                                    // Reported already: not to be called missing as well.
-                                    $field = <$type as $crate::decode::Decode>::absent();
-                                }
+                                // Reported already: read on as if it had been left out.
+                                None => $field = <$type as $crate::decode::Decode>::absent(),
                             }
                         } )*
                         other => {
-                            complete = false;
                             decoder.problems.push(
                                 $crate::diagnostic::Problem::error(
                                     "yaml::unknown-field",
@@ -423,7 +411,13 @@ macro_rules! record {
                         }
                         let name = $crate::decode::bare(stringify!($field));
                         if $field.is_none() {
-                            if !entries.iter().any(|(key, _)| key.name == name) {
+                            // A misspelt field is told once, as that.
+                            let there = |key: &$crate::yaml::Key| {
+                                key.name == name
+                                    || !Self::FIELDS.contains(&key.name.as_str())
+                                        && $crate::decode::nearest(&key.name, Self::FIELDS.iter().copied()) == Some(name)
+                            };
+                            if !entries.iter().any(|(key, _)| there(key)) {
                                 decoder.refuse::<()>(
                                     node,
                                     "yaml::missing-field",

@@ -282,6 +282,7 @@ impl Decode for Ipv4Net {
 
 record! {
     /// What a node serves.
+    #[derive(Default)]
     pub struct Services {
         /// A DHCP server.
         #[serde(default)] pub dhcp: Option<Dhcp>,
@@ -291,12 +292,6 @@ record! {
         #[serde(default)] pub mail: Option<Mail>,
         /// A web server.
         #[serde(default)] pub web: Option<Web>,
-    }
-}
-
-impl Default for Services {
-    fn default() -> Self {
-        Self { dhcp: None, dns: None, mail: None, web: None }
     }
 }
 

@@ -75,7 +75,10 @@ pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) 
     let Some(tree) = tree else { return Err(sources.report(problems)) };
     let (file, plan) = typed(&tree, &sources, folder, &mut problems);
     if let (Some(file), Some(plan)) = (&file, &plan) {
-        problems.extend(crate::lint::lint(file, &tree, plan));
+        let whole = problems.iter().all(|problem| problem.severity == Severity::Warning);
+        let found = crate::lint::lint(file, &tree, plan);
+        // Of a lab that could only be read in part, a part of the lint would be wrong.
+        problems.extend(found.into_iter().filter(|problem| whole || stands_alone(problem.code, file, &tree)));
     }
     let report = sources.report(problems);
     match (file, plan) {
@@ -89,6 +92,21 @@ pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) 
             folder: folder.map(Path::to_owned),
         }),
         _ => Err(report),
+    }
+}
+
+/// Whether a finding is true whatever else the file may hold.
+fn stands_alone(code: &str, file: &File, tree: &Node) -> bool {
+    let all = |name: &str, read: usize| tree.get(name).map_or(0, |node| node.items().len().max(node.entries().len())) == read;
+    match code {
+        "net::duplicate-address" | "net::outside-subnet" | "net::network-address" | "net::broadcast-address"
+        | "net::overlap" | "net::node-name" | "net::network-name" | "lab::name" | "net::firewall" | "dns::cname"
+        | "dhcp::range-outside" | "dhcp::range-over-static" | "mail::duplicate-account" | "mail::address" => true,
+        "net::gateway-outside" | "net::next-hop" => all("networks", file.networks.len()),
+        "check::unknown-node" | "check::duplicate-name" | "check::unknown-need" => {
+            all("nodes", file.nodes.len()) && all("checks", file.checks.as_ref().map_or(0, |list| list.len()))
+        }
+        _ => false,
     }
 }
 

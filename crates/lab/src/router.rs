@@ -1,7 +1,7 @@
 //! Routers: the `ios:` block of a lab file, and the configuration of one that has none.
 
 use ios::RouterConfig;
-use ios::config::{Interface, Rip, classful};
+use ios::config::{Rip, classful};
 
 use crate::diagnostic::Span;
 use crate::file::Routing;
@@ -57,14 +57,8 @@ pub(crate) fn complete(parsed: Option<RouterConfig>, node: &Node) -> RouterConfi
     }
     let links: Vec<&str> = node.links.iter().map(|link| link.name.as_str()).collect();
     let names = ios::Names::new(&links);
+    config.complete(&names);
     for link in &node.links {
-        if config.interface(&link.name).is_none() {
-            config.interfaces.push(Interface {
-                name: link.name.clone(),
-                label: names.label(&link.name),
-                ..Interface::default()
-            });
-        }
         if let Some(interface) = config.interfaces.iter_mut().find(|i| i.name == link.name) {
             match link.address {
                 Address::Static(net) if interface.address.is_none() => interface.address = Some(net),

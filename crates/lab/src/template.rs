@@ -5,6 +5,7 @@
 //! afterwards: one before each piece of plain text and one before each expression.
 
 use serde_json::{Map, Value as Json};
+use sha2::{Digest, Sha256};
 
 use crate::diagnostic::{Problem, Span};
 use crate::load::Vars;
@@ -128,6 +129,7 @@ pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, P
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     // Only for the place of an error: the values are the author's own.
     environment.set_debug(true);
+    choices(&mut environment, text, values);
     // A name that ends in `.yaml` would put quotes around every value.
     let rendered = environment.render_named_str("lab", &marked, minijinja::value::Serde(values));
     match rendered {
@@ -138,6 +140,65 @@ pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, P
         }
         Err(error) => Err(explain(&error, file, text, &inserts, values)),
     }
+}
+
+/// The functions that give each student an own lab: `pick(list)`, `shuffle(list)`,
+/// `number(first, last)`, `password(length)`. The same lab, student and place give the same choice;
+/// without a student the seed is 0.
+fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Json) {
+    use minijinja::{Error, ErrorKind, Value};
+    let name = text.lines().find_map(|line| line.strip_prefix("name:")).unwrap_or_default().trim().to_owned();
+    let seed = values.get("student").and_then(|student| student.get("seed"));
+    let seed = seed.map_or_else(|| "0".to_owned(), |seed| seed.as_str().map_or_else(|| seed.to_string(), str::to_owned));
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    // One call's stream of numbers.
+    let stream = move || {
+        let call = calls.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let (name, seed) = (name.clone(), seed.clone());
+        let mut round = 0u64;
+        move || {
+            round += 1;
+            let hash = Sha256::digest(format!("{name}\0{seed}\0{call}\0{round}"));
+            hash.iter().take(8).fold(0u64, |number, byte| number << 8 | u64::from(*byte))
+        }
+    };
+    let wrong = |what: &str| Error::new(ErrorKind::InvalidOperation, what.to_owned());
+    let items = move |list: &Value| -> Result<Vec<Value>, Error> {
+        let items: Vec<Value> = list.try_iter()?.take(100_000).collect();
+        if items.is_empty() { Err(Error::new(ErrorKind::InvalidOperation, "the list is empty")) } else { Ok(items) }
+    };
+    let next = stream.clone();
+    environment.add_function("pick", move |list: Value| -> Result<Value, Error> {
+        let list = items(&list)?;
+        let at = usize::try_from(next()() % list.len() as u64).unwrap_or(0);
+        Ok(list[at].clone())
+    });
+    let next = stream.clone();
+    environment.add_function("shuffle", move |list: Value| -> Result<Value, Error> {
+        let mut list = items(&list)?;
+        let mut number = next();
+        for last in (1..list.len()).rev() {
+            list.swap(last, usize::try_from(number() % (last as u64 + 1)).unwrap_or(0));
+        }
+        Ok(Value::from(list))
+    });
+    let next = stream.clone();
+    environment.add_function("number", move |first: i64, last: i64| -> Result<i64, Error> {
+        let span = last.checked_sub(first).filter(|span| *span >= 0).ok_or_else(|| wrong("number(first, last) needs first <= last"))?;
+        let offset = i64::try_from(next()() % (span as u64 + 1)).unwrap_or(0);
+        Ok(first + offset)
+    });
+    environment.add_function("password", move |length: usize| -> Result<String, Error> {
+        // Without characters that are mistaken for each other.
+        const LETTERS: &[u8] = b"abcdefghijkmnpqrstuvwxyz23456789";
+        if !(1..=64).contains(&length) {
+            return Err(wrong("a password has 1 to 64 characters"));
+        }
+        let mut number = stream();
+        // The first is a letter, so that YAML takes it for a text.
+        let mut at = |bound: u64| usize::try_from(number() % bound).unwrap_or(0);
+        Ok((0..length).map(|place| char::from(LETTERS[at(if place == 0 { 24 } else { 32 })])).collect())
+    });
 }
 
 fn too_much(file: u32) -> Problem {
@@ -316,6 +377,18 @@ mod tests {
         assert!(problem.help.contains("student"), "{}", problem.help);
         let made = sources("a: {{ student.id }} {{ list[1] }}", &[("student.id", "007"), ("list", "[1, 2]")]).unwrap();
         assert_eq!(made.files[0].expanded.as_ref().unwrap().text, "a: 007 2");
+    }
+
+    #[test]
+    fn a_students_choices_are_the_students_own_and_stay() {
+        let text = "name: a\nx: {{ pick([1, 2, 3, 4, 5, 6, 7, 8, 9]) }} {{ password(12) }} {{ number(10, 10000) }} {{ shuffle([1, 2, 3, 4])|length }}\n";
+        let made = |seed: &str| sources(text, &[("student.seed", seed)]).unwrap().files[0].expanded.as_ref().unwrap().text.clone();
+        assert_eq!(made("17"), made("17"));
+        assert_ne!(made("17"), made("18"));
+        let words: Vec<String> = made("17").split_whitespace().map(str::to_owned).collect();
+        assert_eq!((words[4].len(), words[6].as_str()), (12, "4"));
+        assert!((10..=10_000).contains(&words[5].parse::<i64>().unwrap()));
+        assert_eq!(sources("a: {{ number(3, 1) }}", &[]).unwrap_err().code, "vars::template");
     }
 
     #[test]

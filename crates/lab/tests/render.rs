@@ -10,7 +10,7 @@ mod dhcpd_config;
 #[path = "../../dnsd/src/config.rs"]
 #[allow(dead_code, clippy::all)]
 mod dnsd_config;
-#[path = "../../mailsrv/src/config.rs"]
+#[path = "../../mailsrv/src/config/mod.rs"]
 #[allow(dead_code, clippy::all)]
 mod mailsrv_config;
 #[path = "../../webd/src/config.rs"]

@@ -34,7 +34,9 @@ impl Builder<'_> {
                         Some((link.network.clone(), interface.helpers.clone()))
                     })
                     .collect();
-                let pools: Vec<_> = config.dhcp.pools.iter().filter_map(|pool| ios_pool(config, pool)).collect();
+                let mut pools: Vec<_> = config.dhcp.pools.iter().filter_map(|pool| ios_pool(config, pool)).collect();
+                // Pools of one host go before those of its subnet.
+                pools.sort_by_key(|pool| pool.reservations.is_empty());
                 if !pools.is_empty() || !relay.is_empty() {
                     let server = server.get_or_insert_with(|| Dhcp { enabled: !config.dhcp.off, pools: Vec::new(), relay: Vec::new() });
                     server.pools.extend(pools);
@@ -150,28 +152,41 @@ fn is_mac(text: &str) -> bool {
     parts.len() == 6 && parts.iter().all(|p| p.len() == 2 && u8::from_str_radix(p, 16).is_ok())
 }
 
+/// A pool of an `ios:` block; one of a single host is a reservation with all else left out.
 fn ios_pool(config: &ios::RouterConfig, pool: &ios::config::DhcpPool) -> Option<Pool> {
-    let subnet = pool.network?.trunc();
-    let exclude = config
-        .dhcp
-        .excluded
-        .iter()
-        .filter(|(first, last)| subnet.contains(first) || subnet.contains(last))
-        .map(|(first, last)| Range { first: *first, last: *last })
-        .collect();
-    let mut router: Vec<Ipv4Addr> = pool.default_router.clone();
-    router.truncate(1);
+    let mut reservations = Vec::new();
+    let (subnet, exclude) = match (pool.network, pool.host) {
+        (Some(net), _) => {
+            let subnet = net.trunc();
+            let inside = |(first, last): &&(Ipv4Addr, Ipv4Addr)| *first <= subnet.broadcast() && *last >= subnet.network();
+            let ranges = config.dhcp.excluded.iter().filter(inside);
+            (subnet, ranges.map(|(first, last)| Range { first: *first, last: *last }).collect())
+        }
+        (None, Some(host)) => {
+            let subnet = host.trunc();
+            let owner = pool.hardware_address.clone().or_else(|| pool.client_identifier.clone())?;
+            reservations.push((owner, host.addr(), pool.client_name.clone().unwrap_or_default()));
+            (subnet, vec![Range { first: subnet.network(), last: subnet.broadcast() }])
+        }
+        (None, None) => return None,
+    };
+    let mut options: std::collections::BTreeMap<u8, String> = pool.options.iter().cloned().collect();
+    if pool.default_router.len() > 1 {
+        // Further routers stand in option 3 as a list.
+        let all: Vec<String> = pool.default_router.iter().map(ToString::to_string).collect();
+        options.insert(3, format!("ip:{}", all.join(",")));
+    }
     Some(Pool {
         name: pool.name.clone(),
         subnet,
         ranges: Vec::new(),
         exclude,
-        router: router.first().copied(),
+        router: pool.default_router.first().copied(),
         dns: pool.dns_server.clone(),
         domain: pool.domain_name.clone(),
         lease: pool.lease.unwrap_or(86_400),
-        options: pool.options.iter().cloned().collect(),
-        reservations: Vec::new(),
+        options,
+        reservations,
         ios: true,
     })
 }

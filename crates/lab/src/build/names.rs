@@ -123,15 +123,11 @@ pub(crate) fn parse_record(line: &str, origin: Option<&str>) -> Result<Record, S
         return Err(format!("{kind} needs {least} {} of data", if least == 1 { "word" } else { "words" }));
     }
     match kind.as_str() {
-        "A" => {
-            if data.len() != 1 || data[0].parse::<Ipv4Addr>().is_err() {
-                return Err(format!("A needs one IPv4 address, not `{}`", data.join(" ")));
-            }
+        "A" if data.len() != 1 || data[0].parse::<Ipv4Addr>().is_err() => {
+            return Err(format!("A needs one IPv4 address, not `{}`", data.join(" ")));
         }
-        "AAAA" => {
-            if data[0].parse::<std::net::Ipv6Addr>().is_err() {
-                return Err(format!("AAAA needs an IPv6 address, not `{}`", data[0]));
-            }
+        "AAAA" if data[0].parse::<std::net::Ipv6Addr>().is_err() => {
+            return Err(format!("AAAA needs an IPv6 address, not `{}`", data[0]));
         }
         "MX" if data[0].parse::<u16>().is_err() => {
             return Err(format!("the preference of MX is a number, not `{}`", data[0]));
@@ -215,7 +211,7 @@ impl Builder<'_> {
             Some((name, node)) => (name.clone(), node.services.dns.clone()),
             None => return Dns { enabled: true, zones: Vec::new(), forward: Vec::new(), root_hints: Vec::new() },
         };
-        let said = said.unwrap_or_else(|| unreachable_dns());
+        let said = said.unwrap_or_else(silent_server);
         let mut zones: Vec<Zone> = Vec::new();
         for (zone, form) in said.zones.iter() {
             let origin = if zone == "." { ".".to_owned() } else { zone.trim_end_matches('.').to_ascii_lowercase() };
@@ -350,7 +346,8 @@ impl Builder<'_> {
                     zone.records.iter().any(|r| r.name == name && kinds.contains(&r.r#type.as_str()))
                 };
                 let mx = has(zone, &["MX"]);
-                if !has(zone, &["A", "CNAME"]) && !(mail.is_some() && mx) {
+                let addressed = has(zone, &["A", "CNAME"]);
+                if !addressed && (mail.is_none() || !mx) {
                     zone.records.push(record(name.clone(), "A", address.to_string()));
                 }
                 if let Some(host) = &mail
@@ -457,7 +454,7 @@ fn new_zone(name: String, records: Vec<Record>, dnssec: bool, derived: bool) -> 
 }
 
 /// The DNS server that says nothing.
-fn unreachable_dns() -> crate::file::Dns {
+fn silent_server() -> crate::file::Dns {
     crate::file::Dns {
         records: Default::default(),
         zones: Default::default(),

@@ -54,6 +54,10 @@ impl Builder<'_> {
             let mut links = Vec::new();
             for ((network, interface), link) in node.interfaces.iter().zip(&names) {
                 let Some(subnet) = file.networks.get(network).map(|n| n.subnet) else {
+                    // A network that could not be read is told as that.
+                    if self.tree.at(&["networks", network]).is_some() {
+                        continue;
+                    }
                     let span = self.tree.key_span(&["nodes", name, "interfaces", network]);
                     self.problems.push(
                         Problem::error("net::unknown-network", span, format!("there is no network `{network}`"))

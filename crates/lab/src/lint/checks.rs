@@ -213,7 +213,7 @@ impl Lint<'_> {
                 let leased = node.links.iter().any(|l| l.address == Address::Dhcp && c.network.as_ref().is_none_or(|n| *n == l.network));
                 if !leased {
                     let span = self.place(&at("node"));
-                    self.error("check::no-lease", span, format!("{} does not ask for a lease", c.node), format!("give its interface the address `dhcp`, or check its `address`"));
+                    self.error("check::no-lease", span, format!("{} does not ask for a lease", c.node), "give its interface the address `dhcp`, or check its `address`");
                 }
                 if let Some(network) = &c.network {
                     self.network_at(&c.node, network, &at("network"));
@@ -300,7 +300,7 @@ impl Lint<'_> {
                         let node = self.facts.node(&c.from);
                         if node.is_some_and(|n| n.dns.is_empty() && !n.uses_dhcp()) && expect.is_pass() {
                             let span = self.place(&at("from"));
-                            self.warn("check::no-resolver", span, format!("{} has no DNS server, so this cannot pass", c.from), format!("give it `dns:`, or the check `server:`"));
+                            self.warn("check::no-resolver", span, format!("{} has no DNS server, so this cannot pass", c.from), "give it `dns:`, or the check `server:`");
                         }
                     }
                 }

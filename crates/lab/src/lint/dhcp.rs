@@ -104,7 +104,7 @@ impl Lint<'_> {
                 self.error("dhcp::range-over-static", span, format!("the range {range} holds {address}, the address of {owner}"), format!("leave it out with `exclude: {address}`, or choose another range"));
             }
         }
-        if pool.ios {
+        if pool.ios && pool.reservations.is_empty() {
             let mut owners: Vec<_> = self.facts.owners.iter().filter(|(address, _)| subnet.contains(*address)).map(|(a, o)| (*a, o.clone())).collect();
             owners.sort();
             for (address, owners) in owners {
