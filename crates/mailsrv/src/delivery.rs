@@ -318,15 +318,32 @@ async fn afterwards(
     }
 }
 
+/// A message that is on disk but not yet in any mailbox or the queue: its files, and the changes
+/// that put it there.
+pub type Prepared = (Vec<Spooled>, Vec<Change>);
+
 /// Delivers a notice or an answer of this server: with an empty reverse path, here or elsewhere.
 pub async fn send_notice(
     server: &Arc<Server>,
     to: &str,
     message: Vec<u8>,
 ) -> Result<(), store::Error> {
+    let (spooled, changes) = prepare_notice(server, to, message).await?;
+    server.store.commit(changes).await?;
+    spooled.into_iter().for_each(Spooled::adopt);
+    Ok(())
+}
+
+/// Prepares a notice, to be committed together with what it tells of.
+pub async fn prepare_notice(
+    server: &Arc<Server>,
+    to: &str,
+    message: Vec<u8>,
+) -> Result<Prepared, store::Error> {
     use crate::address::Address;
     use crate::directory::{Sender, Verdict};
-    let Ok(address) = Address::parse(to, true) else { return Ok(()) };
+    let nobody = (Vec::new(), Vec::new());
+    let Ok(address) = Address::parse(to, true) else { return Ok(nobody) };
     let verdict = {
         let data = server.directory.data();
         data.expand(&address, Sender { address: "", authenticated: true })
@@ -335,7 +352,7 @@ pub async fn send_notice(
         Verdict::Own(expansion) => Some(expansion),
         Verdict::Elsewhere => None,
         // Nobody to tell.
-        Verdict::Unknown | Verdict::NotAllowed => return Ok(()),
+        Verdict::Unknown | Verdict::NotAllowed => return Ok(nobody),
     };
     let transaction = Transaction {
         recipients: vec![crate::smtp::session::Target {
@@ -361,10 +378,7 @@ pub async fn send_notice(
         trusted: true,
     };
     let top = received_line(server, &incoming, id, now);
-    let (spooled, changes) = spool(server, &incoming, groups, &top, id, now).await?;
-    server.store.commit(changes).await?;
-    spooled.into_iter().for_each(Spooled::adopt);
-    Ok(())
+    spool(server, &incoming, groups, &top, id, now).await
 }
 
 fn refusal(error: &store::Error) -> Reply {

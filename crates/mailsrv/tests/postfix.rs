@@ -44,6 +44,11 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
     }
     let up = Command::new("ip").args(["link", "set", "lo", "up"]).status().unwrap();
     assert!(up.success());
+    // Postfix wants to see its address on an interface.
+    for address in ["127.0.0.2/8", "127.0.0.3/8", "127.0.0.4/8"] {
+        let added = Command::new("ip").args(["address", "add", address, "dev", "lo"]).status().unwrap();
+        assert!(added.success());
+    }
     let folder = tempfile::tempdir().unwrap();
     let dns = dns_server();
     let _postfix = Postfix::start(folder.path());

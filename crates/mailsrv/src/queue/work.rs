@@ -9,11 +9,11 @@ use tokio::sync::{Notify, Semaphore};
 use super::dsn::{self, Kind};
 use super::{Envelope, Recipient, State};
 use crate::address::Address;
-use crate::delivery;
+use crate::delivery::{self, Prepared};
 use crate::headers;
 use crate::relay::{self, Attempt, Fate};
 use crate::server::Server;
-use crate::store::{self, Change};
+use crate::store::{self, Change, Spooled};
 
 /// Works until the process ends.
 pub async fn run(server: Arc<Server>) {
@@ -179,32 +179,35 @@ async fn settle(
     let step = usize::try_from(envelope.attempts - 1).unwrap_or(usize::MAX);
     let wait = queue.retry_s.get(step).or(queue.retry_s.last()).copied().unwrap_or(900);
     envelope.next = now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX));
-    let told = tell(server, &mut envelope, dsn_passed_on, age, now).await;
+    let (spooled, mut changes) = tell(server, &mut envelope, dsn_passed_on, age, now).await?;
     let done = envelope.recipients.iter().all(|r| r.state != State::Waiting);
     // An administrator may have removed or held it meanwhile.
     let Some(present) = server.store.queued(envelope.id) else { return Ok(()) };
     envelope.held = present.held;
-    let change = if done {
+    // The notice and the end of what it tells of are one: a crash between would tell twice.
+    changes.push(if done {
         Change::Unqueue { id: envelope.id }
     } else {
         // Those who are done need not be told of again.
         envelope.recipients.retain(|r| r.state == State::Waiting);
         Change::Queue(Box::new(envelope))
-    };
-    server.store.commit(vec![change]).await?;
-    told
+    });
+    server.store.commit(changes).await?;
+    spooled.into_iter().for_each(Spooled::adopt);
+    Ok(())
 }
 
-/// Sends the notices that are due. Notices are never answered by notices.
+/// Prepares the notices that are due. Notices are never answered by notices.
 async fn tell(
     server: &Arc<Server>,
     envelope: &mut Envelope,
     dsn_passed_on: &HashSet<usize>,
     age: u64,
     now: i64,
-) -> Result<(), store::Error> {
+) -> Result<Prepared, store::Error> {
+    let (mut spooled, mut changes) = (Vec::new(), Vec::new());
     if envelope.sender.is_empty() {
-        return Ok(());
+        return Ok((spooled, changes));
     }
     let late = !envelope.warned && age >= server.config.queue.warn_s;
     let wanted = |kind: Kind, index: usize, recipient: &Recipient| match kind {
@@ -230,10 +233,12 @@ async fn tell(
         let original = server.store.read(envelope.file).unwrap_or_default();
         let about = Envelope { recipients: about, ..envelope.clone() };
         let notice = dsn::notice(&server.config.hostname, &about, kind, &original, now);
-        delivery::send_notice(server, &envelope.sender, notice).await?;
+        let prepared = delivery::prepare_notice(server, &envelope.sender, notice).await?;
+        spooled.extend(prepared.0);
+        changes.extend(prepared.1);
     }
     envelope.warned |= late;
-    Ok(())
+    Ok((spooled, changes))
 }
 
 /// Ends a queue entry for its administrator: with a notice to the sender, or without.
@@ -243,14 +248,17 @@ pub(crate) async fn give_up(
     notice: bool,
 ) -> Result<bool, store::Error> {
     let Some(found) = server.store.queued(id) else { return Ok(false) };
+    let (mut spooled, mut changes) = (Vec::new(), Vec::new());
     if notice {
         let mut envelope = (*found).clone();
         for recipient in envelope.recipients.iter_mut().filter(|r| r.state == State::Waiting) {
             recipient.state = State::Failed;
             recipient.reply = Some("554 5.0.0 given up by the administrator".into());
         }
-        tell(server, &mut envelope, &HashSet::new(), 0, headers::now()).await?;
+        (spooled, changes) = tell(server, &mut envelope, &HashSet::new(), 0, headers::now()).await?;
     }
-    server.store.commit(vec![Change::Unqueue { id }]).await?;
+    changes.push(Change::Unqueue { id });
+    server.store.commit(changes).await?;
+    spooled.into_iter().for_each(Spooled::adopt);
     Ok(true)
 }
