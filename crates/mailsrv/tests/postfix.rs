@@ -68,20 +68,24 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
         .unwrap();
     wait("mailsrv listens", || std::net::TcpStream::connect("127.0.0.2:25").is_ok());
     // mailsrv -> Postfix, by MX.
-    let mail = "MAIL FROM:<u1@a.test>\r\nRCPT TO:<box@p.test>\r\nDATA\r\nFrom: u1@a.test\r\nSubject: to Postfix\r\n\r\n.dot\r\n.\r\n";
+    let mail = "MAIL FROM:<u1@a.test>\r\nRCPT TO:<box@p.test>\r\nDATA\r\nFrom: u1@a.test\r\nSubject: to Postfix\r\n\r\n..dot\r\n.\r\n";
     talk("127.0.0.2:25", mail);
     let new = folder.path().join("mail/box/new");
     let arrived = || std::fs::read_dir(&new).ok().and_then(|mut d| d.next()).map(|e| e.unwrap().path());
     wait("the mail reaches Postfix", || arrived().is_some());
     let text = std::fs::read_to_string(arrived().unwrap()).unwrap();
-    assert!(text.contains("Subject: to Postfix\n\n.dot\n"), "{text}");
+    assert!(text.contains("Subject: to Postfix\n") && text.contains("\n\n.dot\n"), "{text}");
     assert!(text.contains("from mx.a.test"), "{text}");
     // Postfix -> mailsrv, and a user whom mailsrv does not know: Postfix tells the sender.
     talk("127.0.0.3:25", "MAIL FROM:<box@p.test>\r\nRCPT TO:<u1@a.test>\r\nRCPT TO:<nobody@a.test>\r\nDATA\r\nSubject: from Postfix\r\n\r\n..dot\r\n.\r\n");
     wait("the notice of Postfix arrives", || std::fs::read_dir(&new).unwrap().count() >= 2);
     wait("the mail of Postfix arrives", || {
         std::fs::read_dir(state.join("messages")).unwrap().flatten().any(|entry| {
-            std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("Subject: from Postfix\r\n\r\n.dot\r\n"))
+            std::fs::read_to_string(entry.path()).is_ok_and(|text| {
+                text.starts_with("Return-Path: <box@p.test>\r\nReceived: from mx.p.test")
+                    && text.contains("Subject: from Postfix\r\n")
+                    && text.contains("\r\n\r\n.dot\r\n")
+            })
         })
     });
     // And the other way: Postfix refuses, mailsrv tells the sender.
