@@ -545,6 +545,8 @@ mod tests {
         assert_eq!(bytes(b"name: a\0b"), "yaml::control-character");
         assert_eq!(bytes(b"n\0a\0"), "yaml::encoding");
         assert_eq!(bytes(b"name: \xff"), "yaml::encoding");
-        assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
+        // A build without optimisation on a busy machine is ten times slower than what people run.
+        let bound = std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
+        assert!(start.elapsed() < bound, "{:?}", start.elapsed());
     }
 }

@@ -143,7 +143,9 @@ fn hostile_files_are_refused_fast() {
     assert_eq!(load(b"\xff\xfen\0a\0"), "yaml::encoding");
     assert_eq!(load("[".repeat(10_000).as_bytes()), "yaml::too-deep");
     assert_eq!(load("{a: ".repeat(10_000).as_bytes()), "yaml::too-deep");
-    assert!(start.elapsed() < std::time::Duration::from_secs(1), "{:?}", start.elapsed());
+    // A build without optimisation on a busy machine is ten times slower than what people run.
+    let bound = std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
+    assert!(start.elapsed() < bound, "{:?}", start.elapsed());
 }
 
 #[test]

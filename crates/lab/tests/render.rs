@@ -5,16 +5,16 @@ use std::time::SystemTime;
 
 // The configurations alone: a lab does not need the services to be built.
 #[path = "../../dhcpd/src/config.rs"]
-#[allow(dead_code, clippy::all)]
+#[allow(dead_code, unused_imports, clippy::all)]
 mod dhcpd_config;
 #[path = "../../dnsd/src/config.rs"]
-#[allow(dead_code, clippy::all)]
+#[allow(dead_code, unused_imports, clippy::all)]
 mod dnsd_config;
 #[path = "../../mailsrv/src/config/mod.rs"]
-#[allow(dead_code, clippy::all)]
+#[allow(dead_code, unused_imports, clippy::all)]
 mod mailsrv_config;
 #[path = "../../webd/src/config.rs"]
-#[allow(dead_code, clippy::all)]
+#[allow(dead_code, unused_imports, clippy::all)]
 mod webd_config;
 
 fn lab(text: &str) -> lab::Lab {
