@@ -21,21 +21,41 @@ use crate::transcript::{Dialogue, Transcript};
 
 /// How TLS to other servers is made.
 pub(crate) struct Outbound {
-    tls: Arc<ClientConfig>,
+    /// For any certificate: opportunistic TLS.
+    any: Arc<ClientConfig>,
+    /// For good certificates only; none where no authority is trusted.
+    good: Option<Arc<ClientConfig>>,
+    /// Whether opportunistic TLS wants good ones as well.
+    strict: bool,
 }
 
 impl Outbound {
     pub fn new(config: &Config) -> Result<Self, String> {
-        let tls = match (&config.relay.trust, config.relay.verify_certificates) {
-            (Some(path), _) => {
+        let relay = &config.relay;
+        let words = |error: pki::Error| error.to_string();
+        let good = match &relay.trust {
+            Some(path) => {
                 let pem = std::fs::read_to_string(path)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
-                pki::client_config([pem.as_str()])
+                Some(pki::client_config([pem.as_str()]).map_err(words)?)
             }
-            (None, true) => return Err("`verify_certificates` needs a file in `trust`".into()),
-            (None, false) => pki::client_config_unverified(),
+            None if relay.verify_certificates => {
+                return Err("`verify_certificates` needs a file in `trust`".into());
+            }
+            None => None,
         };
-        Ok(Self { tls: tls.map_err(|error| error.to_string())? })
+        let any = pki::client_config_unverified().map_err(words)?;
+        Ok(Self { any, good, strict: relay.verify_certificates })
+    }
+
+    /// TLS that was asked for by name is checked where an authority is known; opportunistic TLS
+    /// takes what it gets, for the alternative is none (RFC 7435).
+    fn config(&self, tls: RelayTls) -> Arc<ClientConfig> {
+        let named = matches!(tls, RelayTls::Starttls | RelayTls::Tls);
+        match &self.good {
+            Some(good) if named || self.strict => good.clone(),
+            _ => self.any.clone(),
+        }
     }
 }
 
@@ -120,7 +140,7 @@ impl Attempt<'_> {
     ) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
         let name = ServerName::try_from(self.host.name.trim_matches(['[', ']']).to_owned())
             .unwrap_or_else(|_| ServerName::IpAddress(self.host.address.ip().into()));
-        let connecting = TlsConnector::from(self.outbound.tls.clone()).connect(name, tcp);
+        let connecting = TlsConnector::from(self.outbound.config(self.host.tls)).connect(name, tcp);
         let stream = tokio::time::timeout(self.timeout, connecting).await.map_err(|_| silent())??;
         dialogue.under_tls();
         dialogue.event("under TLS from here on");
