@@ -47,7 +47,10 @@ pub async fn run(context: &Context, file: &LabFile, only: &[String]) -> Outcome 
     if !only.is_empty() {
         lab.plan.wrong.retain(|wrong| only.contains(&wrong.name));
     }
-    let name = context.global.instance.clone().unwrap_or_else(|| format!("{}-test", lab.plan.lab));
+    let name = context.global.instance.clone().unwrap_or_else(|| {
+        // Two runs at once must not share their instances.
+        format!("{}-test-{}", lab.plan.lab, std::process::id())
+    });
     let instance = lab::instance(&name)?;
     let stage = OnEngine { engine: context.engine().await? };
     let stop = interrupt::token();
