@@ -24,8 +24,8 @@ ip -n "$b" addr add 10.9.9.2/24 dev eth0
 ip -n "$a" link set eth0 up
 ip -n "$b" link set eth0 up
 # A small MSS and no offload: every segment is a frame of its own, as on a real wire.
-ip netns exec "$a" ethtool -K eth0 tso off gso off gro off >/dev/null 2>&1 || true
-ip netns exec "$b" ethtool -K eth0 tso off gso off gro off >/dev/null 2>&1 || true
+ip -n "$a" link set eth0 gso_max_segs 1 gro_max_size 1500
+ip -n "$b" link set eth0 gso_max_segs 1 gro_max_size 1500
 ip netns exec "$b" iperf3 -s -1 >/dev/null &
 server=$!
 until ip netns exec "$b" ss -ltn | grep -q :5201; do :; done

@@ -36,6 +36,10 @@ pub fn ports(story: &Story) -> Vec<PortUse> {
     let mut rows: BTreeMap<(u16, String), Row> = BTreeMap::new();
     for step in &story.steps {
         let (Some(from), Some(to)) = (step.from_port, step.to_port) else { continue };
+        // What happens inside a node uses no port.
+        if step.from == step.to {
+            continue;
+        }
         let transport = if matches!(step.protocol.as_str(), "dns" | "dhcp" | "rip" | "udp") { "udp" } else { "tcp" };
         let served = |port: u16| known(port).is_some();
         // The server's port is the one with a name; else the lower one.
