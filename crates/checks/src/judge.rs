@@ -169,7 +169,7 @@ async fn hears_somebody(world: &World<'_>, asker: &str) -> Result<(), Unasked> {
     }
     let mut last = None;
     for address in neighbours.keys().take(8) {
-        let request = arp::Request { address: *address, timeout_ms: 400, ..arp::Request::default() };
+        let request = arp::Request { address: *address, timeout_ms: 900, ..arp::Request::default() };
         match world.probe::<arp::Outcome>(asker, Probe::Arp(request)).await {
             Ok(outcome) if !outcome.macs.is_empty() => return Ok(()),
             Ok(_) => {}

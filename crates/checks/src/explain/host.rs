@@ -175,7 +175,7 @@ impl Walk<'_, '_> {
                 let request = arp::Request {
                     address: net.addr(),
                     interface: Some(link.name.clone()),
-                    timeout_ms: 400,
+                    timeout_ms: 900,
                     ..arp::Request::default()
                 };
                 let Ok(outcome) =

@@ -70,7 +70,7 @@ impl Walk<'_, '_> {
 
     /// Somebody on the link answers for an address, and it is the right one alone.
     async fn neighbour(&mut self, asker: &str, node: &str, address: Ipv4Addr) -> Step {
-        let request = arp::Request { address, timeout_ms: 600, ..arp::Request::default() };
+        let request = arp::Request { address, timeout_ms: 1800, ..arp::Request::default() };
         let Ok(outcome) = self.world.probe::<arp::Outcome>(asker, Probe::Arp(request)).await else {
             return Ok(());
         };
