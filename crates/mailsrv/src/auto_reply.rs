@@ -1,8 +1,7 @@
 //! Automatic answers (RFC 3834): once a sender, never to machines.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, OnceLock, PoisonError};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::headers;
 use crate::server::Server;
@@ -11,9 +10,26 @@ use crate::server::Server;
 const MAX_REMEMBERED: usize = 10_000;
 
 /// When an account answered a sender last.
-fn answered() -> &'static Mutex<HashMap<(String, String), i64>> {
-    static ANSWERED: OnceLock<Mutex<HashMap<(String, String), i64>>> = OnceLock::new();
-    ANSWERED.get_or_init(Mutex::default)
+#[derive(Default)]
+pub(crate) struct Answered {
+    last: Mutex<HashMap<(String, String), i64>>,
+}
+
+impl Answered {
+    /// Whether the account may answer the sender now; from then on it has.
+    fn may(&self, account: &str, sender: &str, every_s: u64, now: i64) -> bool {
+        let mut answered = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (account.to_owned(), sender.to_lowercase());
+        let every = i64::try_from(every_s).unwrap_or(i64::MAX);
+        if answered.get(&key).is_some_and(|last| now - last < every) {
+            return false;
+        }
+        if answered.len() >= MAX_REMEMBERED {
+            answered.clear();
+        }
+        answered.insert(key, now);
+        true
+    }
 }
 
 /// Answers, if the account does and the message is one to be answered.
@@ -30,17 +46,8 @@ pub async fn answer(
     if !is_answerable(sender, account, fields) {
         return;
     }
-    {
-        let mut answered = answered().lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (account.to_owned(), sender.to_lowercase());
-        let every = i64::try_from(reply.every_s).unwrap_or(i64::MAX);
-        if answered.get(&key).is_some_and(|last| now - last < every) {
-            return;
-        }
-        if answered.len() >= MAX_REMEMBERED {
-            answered.clear();
-        }
-        answered.insert(key, now);
+    if !server.answered.may(account, sender, reply.every_s, now) {
+        return;
     }
     let subject = reply.subject.clone().unwrap_or_else(|| {
         let own = headers::field(fields, "Subject").unwrap_or_default();
@@ -90,6 +97,15 @@ fn is_answerable(sender: &str, account: &str, fields: &[(String, String)]) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sender_is_answered_once_in_so_many_seconds() {
+        let answered = Answered::default();
+        let seen: Vec<bool> =
+            [0, 5, 10, 11].iter().map(|now| answered.may("u", "A@b.test", 10, *now)).collect();
+        assert_eq!(seen, [true, false, true, false]);
+        assert!(answered.may("v", "a@b.test", 10, 11) && answered.may("u", "c@b.test", 10, 11));
+    }
 
     #[test]
     fn machines_and_lists_are_not_answered() {

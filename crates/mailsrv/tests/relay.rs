@@ -335,3 +335,39 @@ async fn smtp_sink_refuses_drops_and_takes() {
 fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_whose_tls_is_broken_gets_its_mail_in_the_clear() {
+    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Offers STARTTLS, and then answers the handshake with words.
+    let broken = tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut stream = BufReader::new(stream);
+            stream.write_all(b"220 broken\r\n").await.unwrap();
+            let mut line = String::new();
+            while stream.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+                let reply = match line.split_whitespace().next().unwrap_or_default() {
+                    "EHLO" => "250-broken\r\n250 STARTTLS\r\n",
+                    "STARTTLS" => "220 go\r\n250 this is not TLS\r\n",
+                    "DATA" => "354 go\r\n",
+                    "." => return,
+                    _ => "250 ok\r\n",
+                };
+                if line.starts_with("Subject") || stream.write_all(reply.as_bytes()).await.is_err() {
+                    line.clear();
+                    continue;
+                }
+                if line.starts_with("STARTTLS") {
+                    break;
+                }
+                line.clear();
+            }
+        }
+    });
+    let a = sender(dns(Zone::from([("b.test", vec!["A 127.0.0.1"])])).await, port, "").await;
+    send(&a, "u1@a.test", &["x@b.test"]).await;
+    tokio::time::timeout(Duration::from_secs(20), broken).await.unwrap().unwrap();
+}

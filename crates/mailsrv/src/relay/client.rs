@@ -91,17 +91,23 @@ impl Attempt<'_> {
         let dialogue =
             self.transcript.dialogue("relay", self.connection, self.host.address.ip());
         dialogue.event(&format!("to {} ({})", self.host.name, self.host.address));
-        let result = self.talk(&dialogue).await;
+        let mut result = self.talk(&dialogue, self.host.tls).await;
+        let shaken = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionAborted;
+        if self.host.tls == RelayTls::Opportunistic && result.as_ref().is_err_and(shaken) {
+            // Mail in the clear is better than none (RFC 7435, 3).
+            dialogue.event("the TLS handshake failed: once more without");
+            result = self.talk(&dialogue, RelayTls::None).await;
+        }
         if let Err(error) = &result {
             dialogue.event(&format!("it failed: {error}"));
         }
         result.map_err(|error| Unreachable(format!("{}: {error}", self.host.name)))
     }
 
-    async fn talk(&self, dialogue: &Dialogue) -> io::Result<(Vec<Fate>, bool)> {
+    async fn talk(&self, dialogue: &Dialogue, tls: RelayTls) -> io::Result<(Vec<Fate>, bool)> {
         let connecting = TcpStream::connect(self.host.address);
         let tcp = tokio::time::timeout(self.timeout, connecting).await.map_err(|_| silent())??;
-        if self.host.tls == RelayTls::Tls {
+        if tls == RelayTls::Tls {
             let mut session = self.session(dialogue, self.handshake(tcp, dialogue).await?);
             session.greeting().await?;
             let features = session.ehlo().await?;
@@ -111,7 +117,7 @@ impl Attempt<'_> {
         session.greeting().await?;
         let features = session.ehlo().await?;
         let offered = features.extension("STARTTLS").is_some();
-        let wanted = match self.host.tls {
+        let wanted = match tls {
             RelayTls::Opportunistic => offered,
             RelayTls::Starttls if !offered => {
                 return Err(io::Error::other("it does not offer STARTTLS, which `tls` demands"));
@@ -133,6 +139,7 @@ impl Attempt<'_> {
         session.deliver(features).await
     }
 
+    /// The handshake; where it fails, that is a `ConnectionAborted`.
     async fn handshake(
         &self,
         tcp: TcpStream,
@@ -141,7 +148,11 @@ impl Attempt<'_> {
         let name = ServerName::try_from(self.host.name.trim_matches(['[', ']']).to_owned())
             .unwrap_or_else(|_| ServerName::IpAddress(self.host.address.ip().into()));
         let connecting = TlsConnector::from(self.outbound.config(self.host.tls)).connect(name, tcp);
-        let stream = tokio::time::timeout(self.timeout, connecting).await.map_err(|_| silent())??;
+        let connected = tokio::time::timeout(self.timeout, connecting).await;
+        let stream = connected.map_err(|_| silent())?.map_err(|error| {
+            let text = format!("the TLS handshake failed: {error}");
+            io::Error::new(io::ErrorKind::ConnectionAborted, text)
+        })?;
         dialogue.under_tls();
         dialogue.event("under TLS from here on");
         Ok(stream)
