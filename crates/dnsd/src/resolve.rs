@@ -211,7 +211,8 @@ impl Resolver {
             }
             self.keep(&message, name, kind, &Name::root());
             let soa = message.authority.into_iter().filter(|record| record.kind == RecordType::SOA);
-            return Resolved { rcode: message.rcode, answers: message.answers, authority: soa.collect() };
+            let answers = message.answers.into_iter().filter(|record| record.class == 1).collect();
+            return Resolved { rcode: message.rcode, answers, authority: soa.filter(|record| record.class == 1).collect() };
         }
         Resolved::failed()
     }
@@ -272,7 +273,7 @@ impl Resolver {
         if let Some(end) = end.filter(|end| end.is_within(zone))
             && (no_name || message.rcode == code::NOERROR)
         {
-            let soa = message.authority.iter().find(|r| r.kind == RecordType::SOA && end.is_within(&r.name));
+            let soa = message.authority.iter().find(|r| r.kind == RecordType::SOA && r.class == 1 && end.is_within(&r.name));
             cache.deny(&end, kind, no_name, soa.cloned(), now);
         }
     }

@@ -300,6 +300,17 @@ mod tests {
         assert!(read.flags.has(Flags::TC) && read.edns.is_some() && read.answers.len() == 2);
     }
 
+    #[test]
+    fn data_of_another_class_is_written_as_it_came() {
+        // Found by the fuzz target `message`: a SOA of class 0 whose data is none.
+        for kind in [RecordType::SOA, RecordType::NS, RecordType::MX, RecordType::CNAME] {
+            let name = Name::complete("lab.test").unwrap();
+            let odd = Record { name, kind, class: 3, ttl: 1, data: Box::from(*b"\x28\xbd\xba\xaf") };
+            let message = Message { answers: vec![odd], ..Message::default() };
+            assert_eq!(Message::read(&message.write(512)).unwrap(), message);
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(0u8.., 0..200)) {

@@ -161,6 +161,8 @@ impl<'b> Writer<'b> {
         let size_at = self.len();
         self.u16(u16::try_from(data.len()).unwrap_or(u16::MAX));
         match kind {
+            // Data of other classes is not known to have its type's form: it goes as it came.
+            _ if class != 1 => self.bytes(data),
             // The usual ones without the table: one name after so many bytes.
             RecordType::NS | RecordType::CNAME | RecordType::PTR => self.put(data, true),
             RecordType::MX if data.len() > 2 => {

@@ -213,7 +213,8 @@ fn resolved(message: Message, name: &Name, kind: RecordType, zone: &Name) -> Res
     let end = end_of_chain(&answers, name, kind);
     // A denial of a name outside the zone is another server's to make.
     let outside = end.as_ref().is_some_and(|end| !end.is_within(zone));
-    let authority = message.authority.into_iter().filter(|r| r.kind == RecordType::SOA && r.name.is_within(zone));
+    let soa = |r: &Record| r.kind == RecordType::SOA && r.class == 1 && r.name.is_within(zone);
+    let authority = message.authority.into_iter().filter(soa);
     if outside {
         return Resolved { rcode: code::NOERROR, answers, authority: Vec::new() };
     }

@@ -55,6 +55,9 @@ async fn stream(origin: &Name, old: Option<&Zone>, primary: SocketAddr) -> Resul
             if records.is_empty() && (!is_soa(&record) || record.name != *origin) {
                 return Err("its transfer does not begin with the zone's SOA".into());
             }
+            if record.class != 1 {
+                return Err(format!("it sends a record of class {}", record.class));
+            }
             soas += usize::from(is_soa(&record));
             records.push(record);
         }
