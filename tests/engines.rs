@@ -24,12 +24,24 @@ fn eventually(what: &str, condition: impl Fn() -> bool) {
     }
 }
 
-/// The state labctl shows of a node, and its agent's process number where the engine knows it.
-fn node(lab: &Labctl, name: &str) -> (String, Option<u64>) {
+/// How long each node's agent has run, in seconds.
+fn uptimes(lab: &Labctl) -> Vec<(String, f64)> {
     let ps = lab.json(&["ps"]);
-    let nodes = ps["nodes"].as_array().unwrap();
-    let node = nodes.iter().find(|node| node["name"] == name).unwrap();
-    (node["state"].as_str().unwrap_or_default().to_owned(), node["pid"].as_u64())
+    let nodes = ps["nodes"].as_array().unwrap().clone();
+    let of = |node: &serde_json::Value| node["status"]["uptime_s"].as_f64().unwrap_or(-1.0);
+    nodes.iter().map(|node| (node["name"].to_string(), of(node))).collect()
+}
+
+/// The process number of a node's agent on the embedded engine: a child of the supervisor whose
+/// host name is the node's.
+fn agent(lab: &Labctl, node: &str) -> Option<i32> {
+    let supervisor = *processes(&format!("/{}", lab.instance)).first()?;
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &i32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/root/etc/hostname"));
+        name.is_ok_and(|name| name.trim() == node)
+    })
 }
 
 /// Processes whose command line has a word that ends so.
@@ -63,14 +75,13 @@ fn a_command_has_its_exit_code_and_its_streams() {
 fn up_again_changes_nothing_and_other_shells_see_the_lab() {
     for engine in engines() {
         let lab = up(engine, "again");
-        let before = lab.json(&["ps"]);
-        let plan = lab.json(&["plan", LAB]);
+        let before = uptimes(&lab);
         lab.ok(&["up", "-q", "--no-verify", LAB]);
-        let after = lab.json(&["ps"]);
-        let pids = |ps: &serde_json::Value| -> Vec<serde_json::Value> {
-            ps["nodes"].as_array().unwrap().iter().map(|node| node["pid"].clone()).collect()
-        };
-        assert_eq!(pids(&before), pids(&after), "{plan}");
+        let after = uptimes(&lab);
+        assert_eq!(before.len(), 4);
+        for ((name, before), (_, after)) in before.iter().zip(&after) {
+            assert!(after > before && *before >= 0.0, "{name} was restarted: {before} {after}");
+        }
         assert!(lab.ok(&["ls"]).contains(&lab.instance));
         lab.ok(&["verify", "-q"]);
     }
@@ -82,13 +93,9 @@ fn a_killed_agent_comes_back_with_its_services() {
         return;
     }
     let lab = up("embedded", "agent");
-    let (_, pid) = node(&lab, "mail");
-    let pid = pid.unwrap();
-    kill(pid as i32);
-    eventually("another agent", || {
-        let (state, now) = node(&lab, "mail");
-        state == "running" && now.is_some_and(|now| now != pid)
-    });
+    let pid = agent(&lab, "mail").unwrap();
+    kill(pid);
+    eventually("another agent", || agent(&lab, "mail").is_some_and(|now| now != pid));
     lab.ok(&["up", "-q", LAB]);
 }
 
@@ -98,11 +105,10 @@ fn a_killed_supervisor_takes_its_nodes_along_and_nothing_stays() {
         return;
     }
     let lab = up("embedded", "widow");
-    let (_, pid) = node(&lab, "mail");
+    let pid = agent(&lab, "mail").unwrap();
     let supervisors = processes(&format!("/{}", lab.instance));
     assert_eq!(supervisors.len(), 1, "{supervisors:?}");
     kill(supervisors[0]);
-    let pid = pid.unwrap();
     eventually("the end of its nodes", || {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         stat.is_empty() || stat.contains(") Z ")

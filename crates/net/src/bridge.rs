@@ -38,6 +38,10 @@ pub struct Bridges {
 pub struct Cable {
     /// The near end's name, in the caller's namespace.
     pub port: String,
+    /// The near end's interface index. It must be one that no far end has: where both ends of a pair
+    /// have the same index, the kernel takes the pair for a device without a peer and tells the
+    /// bridge up to a second later that the cable is plugged.
+    pub index: u32,
     /// The interface index of the bridge it is plugged into.
     pub bridge: u32,
     /// A process in the namespace of the far end.
@@ -205,6 +209,7 @@ fn veth(cable: &Cable) -> LinkMessage {
         LinkAttribute::NetNsPid(cable.process),
     ];
     let mut near = LinkMessage::default();
+    near.header.index = cable.index;
     near.header.flags = LinkFlags::Up;
     near.header.change_mask = LinkFlags::Up;
     near.attributes = vec![
@@ -255,6 +260,7 @@ mod tests {
         let cables: Vec<Cable> = (0..100u8)
             .map(|n| Cable {
                 port: format!("p{n}"),
+                index: 2000 + u32::from(n),
                 bridge: 1000,
                 process: thread.as_raw() as u32,
                 name: format!("lan{n}"),

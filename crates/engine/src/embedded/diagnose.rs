@@ -132,6 +132,7 @@ fn attempt(folder: &Path) -> io::Result<String> {
     bridges.add("probe", 1000).map_err(io::Error::other)?;
     let cable = net::bridge::Cable {
         port: "port".into(),
+        index: 1001,
         bridge: 1000,
         process: std::process::id(),
         name: "end".into(),

@@ -191,7 +191,7 @@ impl Folder {
 
     /// Connects to the supervisor; `None` when there is surely none.
     pub(super) async fn connect(&self) -> Result<Option<UnixStream>> {
-        use io::ErrorKind::{ConnectionRefused, NotFound, WouldBlock};
+        use io::ErrorKind::{ConnectionRefused, ConnectionReset, NotFound, WouldBlock};
         let fail = |error| {
             Err(Error::failed(
                 format!("connecting to the supervisor in {}", self.path.display()),
@@ -211,7 +211,9 @@ impl Folder {
                 Err(error) if error.kind() == WouldBlock && Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
-                Err(error) if matches!(error.kind(), ConnectionRefused | NotFound) => {
+                Err(error)
+                    if matches!(error.kind(), ConnectionRefused | ConnectionReset | NotFound) =>
+                {
                     return Ok(None);
                 }
                 Err(error) => return fail(error),

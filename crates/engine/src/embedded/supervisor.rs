@@ -330,8 +330,10 @@ impl Supervisor {
                 .get(&link.network)
                 .ok_or_else(|| Error::failed(what(), "there is no such network"))?;
             let mac = link.mac.parse().map_err(|error| Error::failed(what(), error))?;
+            let index = self.next();
             Ok(Cable {
-                port: format!("port{}", self.next()),
+                port: format!("port{index}"),
+                index,
                 bridge,
                 process,
                 name: link.name.clone(),
