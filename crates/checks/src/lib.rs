@@ -6,6 +6,7 @@
 //! down. [`actions`] are what can be done to a running lab. `docs/checks.md` shows each kind.
 
 pub mod actions;
+mod choose;
 mod explain;
 mod judge;
 mod kinds;
