@@ -38,9 +38,7 @@ pub struct Bridges {
 pub struct Cable {
     /// The near end's name, in the caller's namespace.
     pub port: String,
-    /// The near end's interface index. It must be one that no far end has: where both ends of a pair
-    /// have the same index, the kernel takes the pair for a device without a peer and tells the
-    /// bridge up to a second later that the cable is plugged.
+    /// The near end's interface index, free in the caller's namespace.
     pub index: u32,
     /// The interface index of the bridge it is plugged into.
     pub bridge: u32,
