@@ -1,5 +1,7 @@
 //! `docs/diagnostics.md` is true and complete; the form of what is told is pinned.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 

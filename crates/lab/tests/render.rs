@@ -1,5 +1,7 @@
 //! What is rendered is what the services read.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 use std::path::Path;
 use std::time::SystemTime;
 
