@@ -16,13 +16,13 @@ pub fn svg(topology: &Topology) -> String {
     let places = layout(topology);
     let mut out = String::new();
     let (width, height) = (places.width, places.height);
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width:.0} {height:.0}\" \
          width=\"{width:.0}\" height=\"{height:.0}\" role=\"img\">\n\
          <title>{}</title>\n<style>{STYLE}</style>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text class=\"title\" x=\"30\" y=\"36\">{}</text>\n",
+         <text class=\"title\" x=\"30\" y=\"36\">{}</text>",
         escape(&topology.title),
         escape(&topology.title),
     );
@@ -30,20 +30,20 @@ pub fn svg(topology: &Topology) -> String {
     for (index, segment) in topology.segments.iter().enumerate() {
         let at = places.segments[index];
         if segment.cable {
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "<text class=\"small halo\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{} {}</text>\n",
+                "<text class=\"small halo\" text-anchor=\"middle\" x=\"{:.1}\" y=\"{:.1}\">{} {}</text>",
                 at.x,
                 at.y - 8.0,
                 escape(&segment.name),
                 segment.subnet,
             );
         } else {
-            let _ = write!(
+            let _ = writeln!(
                 out,
                 "<g data-network=\"{0}\" transform=\"translate({1:.1} {2:.1})\">{3}\
                  <text class=\"name halo\" x=\"44\" y=\"-2\">{0}</text>\
-                 <text class=\"small halo\" x=\"44\" y=\"14\">{4}</text></g>\n",
+                 <text class=\"small halo\" x=\"44\" y=\"14\">{4}</text></g>",
                 escape(&segment.name),
                 at.x,
                 at.y,
@@ -118,9 +118,9 @@ fn links(out: &mut String, topology: &Topology, places: &Layout) {
         for (place, end) in device.ends.iter().enumerate() {
             let to = places.segments[end.segment];
             let colour = if topology.segments[end.segment].cable { "#b04a3a" } else { "#7a8794" };
-            let _ = write!(
+            let _ = writeln!(
                 out,
-                "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{colour}\" stroke-width=\"2\"/>\n",
+                "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{colour}\" stroke-width=\"2\"/>",
                 from.x, from.y, to.x, to.y
             );
             if device.kind == DeviceKind::Router || place > 0 {
@@ -134,9 +134,9 @@ fn links(out: &mut String, topology: &Topology, places: &Layout) {
                     (false, dx) if dx < -8.0 => "end",
                     (false, _) => "middle",
                 };
-                let _ = write!(
+                let _ = writeln!(
                     labels,
-                    "<text class=\"end halo\" text-anchor=\"{anchor}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+                    "<text class=\"end halo\" text-anchor=\"{anchor}\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                     at.x, at.y, end.address
                 );
             }
