@@ -1,6 +1,13 @@
 //! Engines as labctl shows them: commands in nodes, a terminal, kill -9 of every part. What an engine
 //! promises to labctl is in `crates/engine/tests/engines`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests say what broke by panicking"
+)]
+
 mod common;
 
 use std::io::{Read, Write};

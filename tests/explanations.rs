@@ -1,6 +1,13 @@
 //! Labs broken on purpose in more than 25 ways: each is blamed on the right layer, in the right
 //! words, and costs exactly the checks that it must.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests say what broke by panicking"
+)]
+
 mod common;
 
 use common::{Labctl, usable};

@@ -1,5 +1,12 @@
 //! Lab 06 from end to end, as a new user meets it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests say what broke by panicking"
+)]
+
 mod common;
 
 use common::{Labctl, Ran, docker, engines, left_on_docker, usable};
@@ -12,7 +19,12 @@ fn lab06_comes_up_and_proves_itself() {
         let lab = Labctl::new(engine, "lab06-up");
         let ran = lab.run(&["up", LAB06]);
         assert_eq!(ran.code, 0, "{engine}: {}\n{}", ran.out, ran.err);
-        for text in ["PC0 finds the mail server by name", "PC0 mails PC1", "PC1 answers", "no account, no mail"] {
+        for text in [
+            "PC0 finds the mail server by name",
+            "PC0 mails PC1",
+            "PC1 answers",
+            "no account, no mail",
+        ] {
             assert!(ran.out.contains(text), "{engine}: {}", ran.out);
         }
         assert!(ran.err.contains("ready"), "plain progress in a pipe: {}", ran.err);
@@ -24,9 +36,18 @@ fn lab06_comes_up_and_proves_itself() {
 
         let ping = lab.exec("pc0", &["ping", "-c", "2", "mail.com"]);
         assert_eq!(ping.code, 0, "{}", ping.err);
-        assert!(ping.out.contains("(192.168.1.2)") && ping.out.contains("2 packets transmitted, 2 received"), "{}", ping.out);
+        assert!(
+            ping.out.contains("(192.168.1.2)")
+                && ping.out.contains("2 packets transmitted, 2 received"),
+            "{}",
+            ping.out
+        );
         let lookup = lab.exec("pc1", &["nslookup", "mail.com"]);
-        assert!(lookup.out.contains("192.168.1.5") && lookup.out.contains("192.168.1.2"), "{}", lookup.out);
+        assert!(
+            lookup.out.contains("192.168.1.5") && lookup.out.contains("192.168.1.2"),
+            "{}",
+            lookup.out
+        );
         assert_eq!(lab.exec("pc0", &["no-such-command"]).code, 127);
         assert!(lab.ok(&["logs"]).contains("mail"));
 
@@ -39,7 +60,8 @@ fn lab06_comes_up_and_proves_itself() {
             assert_eq!(changes["changes"][what].as_array().map(Vec::len), Some(0), "{changes}");
         }
         let after = lab.json(&["ps"]);
-        let uptime = |ps: &serde_json::Value| ps["nodes"][0]["status"]["uptime_s"].as_f64().unwrap();
+        let uptime =
+            |ps: &serde_json::Value| ps["nodes"][0]["status"]["uptime_s"].as_f64().unwrap();
         assert!(uptime(&after) > uptime(&before), "the node was not restarted");
 
         lab.ok(&["down"]);
@@ -56,7 +78,8 @@ fn two_copies_have_the_same_addresses_and_do_not_hear_each_other() {
                 scope.spawn(move || lab.ok(&["up", LAB06, "--no-scenarios"]));
             }
         });
-        let send = a.exec("pc0", &["mail", "send", "client2@mail.com", "-s", "only here", "-m", "x"]);
+        let send =
+            a.exec("pc0", &["mail", "send", "client2@mail.com", "-s", "only here", "-m", "x"]);
         assert_eq!(send.code, 0, "{}{}", send.out, send.err);
         let list = |lab: &Labctl| -> Ran { lab.exec("pc1", &["mail", "list"]) };
         assert!(list(&a).out.contains("only here"), "{:?}", list(&a));
@@ -74,7 +97,8 @@ fn what_a_killed_up_leaves_is_found_by_its_name() {
         return;
     }
     let lab = Labctl::new("docker", "killed");
-    let mut child = lab.command(&["up", LAB06]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child =
+        lab.command(&["up", LAB06]).stderr(std::process::Stdio::piped()).spawn().unwrap();
     // Killed as soon as the first container is being started.
     use std::io::BufRead;
     let lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
@@ -100,7 +124,8 @@ fn what_a_killed_up_leaves_is_found_by_its_name() {
 fn ctrl_c_rolls_back_what_up_created() {
     for engine in engines() {
         let lab = Labctl::new(engine, "rollback");
-        let mut child = lab.command(&["up", LAB06]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+        let mut child =
+            lab.command(&["up", LAB06]).stderr(std::process::Stdio::piped()).spawn().unwrap();
         use std::io::BufRead;
         let mut lines = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
         while let Some(Ok(line)) = lines.next() {
@@ -160,7 +185,11 @@ fn what_is_wrong_is_said_and_nothing_is_created() {
         ("empty.yaml", String::new(), "empty"),
         ("not.yaml", "{ [".into(), "not.yaml:1"),
         ("field.yaml", good.replace("kind: pc", "kindd: pc"), "kind"),
-        ("network.yaml", good.replace("interfaces: { lan: 192.168.1.4 }", "interfaces: { lann: 192.168.1.4 }"), "lan"),
+        (
+            "network.yaml",
+            good.replace("interfaces: { lan: 192.168.1.4 }", "interfaces: { lann: 192.168.1.4 }"),
+            "lan",
+        ),
         ("address.yaml", good.replace("192.168.1.4", "192.168.1.3"), "192.168.1.3"),
     ];
     for engine in engines() {
@@ -182,5 +211,9 @@ fn what_is_wrong_is_said_and_nothing_is_created() {
     let lab = Labctl::new("docker", "wrong");
     let ran = lab.run(&["up", LAB06, "--host", "unix:///no/such.sock"]);
     assert_eq!(ran.code, 3, "{ran:?}");
-    assert!(ran.err.contains("no Docker daemon answers") && ran.err.contains("embedded"), "{}", ran.err);
+    assert!(
+        ran.err.contains("no Docker daemon answers") && ran.err.contains("embedded"),
+        "{}",
+        ran.err
+    );
 }

@@ -1,5 +1,12 @@
 //! Every lab of labs/ is green on every engine, and every wrong variant is found out.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests say what broke by panicking"
+)]
+
 mod common;
 
 use common::{Labctl, engines, usable};

@@ -34,11 +34,8 @@ pub async fn service(
     protocol: Option<&str>,
     on: Option<bool>,
 ) -> engine::Result<Value> {
-    let request = Request::Service {
-        service: service.to_owned(),
-        protocol: protocol.map(str::to_owned),
-        on,
-    };
+    let request =
+        Request::Service { service: service.to_owned(), protocol: protocol.map(str::to_owned), on };
     Ok(engine.control(instance, node).await?.call(&request).await?)
 }
 

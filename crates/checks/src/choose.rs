@@ -53,7 +53,9 @@ fn glob(pattern: &str, text: &str) -> bool {
     match last {
         // Without a star the whole text must be used up; with one, the end must fit.
         None => rest.is_empty(),
-        Some(part) => part.is_empty() || text.len() >= first.len() + part.len() && text.ends_with(part),
+        Some(part) => {
+            part.is_empty() || text.len() >= first.len() + part.len() && text.ends_with(part)
+        }
     }
 }
 

@@ -50,7 +50,11 @@ pub async fn judge(
         (Trial::Works(seen), Expect::Pass) => return Judged::Pass(seen),
         (Trial::Works(seen), _) => {
             let message = format!("it works, and should not ({}): {seen}", describe(expect));
-            return Judged::Fail(Failure { layer: Some(surface(kind)), message, ..Failure::default() });
+            return Judged::Fail(Failure {
+                layer: Some(surface(kind)),
+                message,
+                ..Failure::default()
+            });
         }
         (Trial::Broken(failure), Expect::Pass) => return Judged::Fail(failure),
         (Trial::Broken(failure), _) => failure,
@@ -60,7 +64,8 @@ pub async fn judge(
             format!("it should fail otherwise ({}): {}", describe(expect), failure.message);
         return Judged::Fail(Failure { message, ..failure });
     }
-    let proves_itself = failure.absence.is_none() && (failure.way.is_some() || failure.code.is_some());
+    let proves_itself =
+        failure.absence.is_none() && (failure.way.is_some() || failure.code.is_some());
     if !proves_itself {
         match control(world, kind, proven).await {
             Ok(()) => {}
@@ -147,7 +152,8 @@ async fn control(world: &World<'_>, kind: &Kind, proven: bool) -> Result<(), Una
             let there = world.status(node).await?;
             let own = |address: &std::net::Ipv4Addr| {
                 there.links.iter().any(|link| {
-                    let net = link.address.as_deref().and_then(|a| a.parse::<ipnet::Ipv4Net>().ok());
+                    let net =
+                        link.address.as_deref().and_then(|a| a.parse::<ipnet::Ipv4Net>().ok());
                     link.up && net.is_some_and(|net| net.addr() == *address)
                 })
             };
@@ -169,7 +175,8 @@ async fn hears_somebody(world: &World<'_>, asker: &str) -> Result<(), Unasked> {
     }
     let mut last = None;
     for address in neighbours.keys().take(8) {
-        let request = arp::Request { address: *address, timeout_ms: 900, ..arp::Request::default() };
+        let request =
+            arp::Request { address: *address, timeout_ms: 900, ..arp::Request::default() };
         match world.probe::<arp::Outcome>(asker, Probe::Arp(request)).await {
             Ok(outcome) if !outcome.macs.is_empty() => return Ok(()),
             Ok(_) => {}

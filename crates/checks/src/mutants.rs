@@ -87,7 +87,9 @@ pub async fn test_lab(
             };
             let name = format!("{instance}-wrong{number}");
             Some(match lab.patched(&wrong.patch) {
-                Ok(patched) => try_one(lab, &patched, Some(wrong), stage, &name, options, tell).await,
+                Ok(patched) => {
+                    try_one(lab, &patched, Some(wrong), stage, &name, options, tell).await
+                }
                 Err(report) => Variant {
                     name: wrong.name.clone(),
                     ok: false,
@@ -99,7 +101,8 @@ pub async fn test_lab(
         };
         work.push(trying.boxed());
     }
-    let variants = futures::stream::iter(work).buffered(PARALLEL).filter_map(std::future::ready).collect();
+    let variants =
+        futures::stream::iter(work).buffered(PARALLEL).filter_map(std::future::ready).collect();
     LabTest { variants: variants.await }
 }
 
@@ -129,8 +132,10 @@ async fn try_one(
             };
             match acted {
                 Ok(()) => {
-                    let options =
-                        Options { scenarios: options.scenarios && wrong.is_none(), ..options.clone() };
+                    let options = Options {
+                        scenarios: options.scenarios && wrong.is_none(),
+                        ..options.clone()
+                    };
                     let report = verify(lab.plan(), &*engine, instance, &options, tell).await;
                     result.problems = match wrong {
                         Some(wrong) => compare(&report, wrong),

@@ -94,7 +94,8 @@ pub async fn verify(
     let mut points: f64 = chosen.iter().map(|check| check.points).sum();
     if options.scenarios {
         for scenario in &plan.scenarios {
-            let keys = [scenario.name.as_str(), scenario.group.as_deref().unwrap_or(""), "scenario"];
+            let keys =
+                [scenario.name.as_str(), scenario.group.as_deref().unwrap_or(""), "scenario"];
             if !options.only.is_empty() && !options.only.iter().any(|only| is_meant(only, &keys)) {
                 continue;
             }
@@ -241,7 +242,13 @@ async fn one(
     tell: Tell<'_>,
 ) -> Option<Outcome> {
     let within = check.within.map_or(Duration::ZERO, |seconds| seconds.duration());
-    let trying = Trying { name: &check.name, kind: &check.kind, expect: &check.expect, within, proven: false };
+    let trying = Trying {
+        name: &check.name,
+        kind: &check.kind,
+        expect: &check.expect,
+        within,
+        proven: false,
+    };
     let tried = trying.run(world, &options.cancel, tell).await?;
     let earned = if tried.verdict == Verdict::Pass { check.points } else { 0.0 };
     Some(Outcome {

@@ -113,9 +113,8 @@ async fn baselines(
         // Before the first action there is nothing to compare with, and an answer that says no
         // proves itself.
         broken |= what.is_none();
-        let silent = |expect: &Expect| {
-            matches!(expect, Expect::Fail | Expect::Unreachable | Expect::Silent)
-        };
+        let silent =
+            |expect: &Expect| matches!(expect, Expect::Fail | Expect::Unreachable | Expect::Silent);
         let Some((kind, _)) = what
             .map(|(_, kind, expect)| normal(&kind, &expect))
             .filter(|(_, expect)| broken && silent(expect))

@@ -83,7 +83,10 @@ pub(crate) async fn act(
                 let output: Output = serde_json::from_value(ask(world, &ios.node, &request).await?)
                     .map_err(|error| error.to_string())?;
                 if output.code != 0 || output.stdout.contains('%') {
-                    return Err(format!("{}: {line}: {}{}", ios.node, output.stdout, output.stderr));
+                    return Err(format!(
+                        "{}: {line}: {}{}",
+                        ios.node, output.stdout, output.stderr
+                    ));
                 }
                 said.push(line);
             }
@@ -122,7 +125,8 @@ impl Changed {
                 Undo::Admin { node, service, requests } => {
                     let mut result = Ok(());
                     for request in requests {
-                        result = result.and(admin(world, &node, service, request).await.map(|_| ()));
+                        result =
+                            result.and(admin(world, &node, service, request).await.map(|_| ()));
                     }
                     result
                 }
@@ -162,7 +166,12 @@ async fn ask(world: &World<'_>, node: &str, request: &Request) -> Result<Value, 
     client.call(request).await.map_err(|error| said(&error))
 }
 
-async fn admin(world: &World<'_>, node: &str, service: &str, request: Value) -> Result<Value, String> {
+async fn admin(
+    world: &World<'_>,
+    node: &str,
+    service: &str,
+    request: Value,
+) -> Result<Value, String> {
     ask(world, node, &Request::Admin { service: service.to_owned(), request }).await
 }
 
@@ -236,8 +245,7 @@ async fn add_user(
     let account = whole(world, &add.node, &add.user);
     let remove = json!({ "op": "account-remove", "account": account });
     undo.push(Undo::Admin { node: add.node.clone(), service: "mail", requests: vec![remove] });
-    let request =
-        json!({ "op": "account-add", "account": account, "password": add.password });
+    let request = json!({ "op": "account-add", "account": account, "password": add.password });
     admin(world, &add.node, "mail", request).await?;
     Ok(format!("{account} has an account"))
 }
@@ -288,7 +296,8 @@ async fn change_records(
 
 /// A word that names a record type and no number, class or address.
 fn is_type(word: &str) -> bool {
-    word != "IN" && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
+    word != "IN"
+        && word.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit())
         && word.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
@@ -347,6 +356,8 @@ mod tests {
             "x. 5 IN A 10.0.0.2",
         ]});
         assert_eq!(lines_of(&answer), ["mail.com. 60 IN A 10.0.0.1", "x. 5 IN A 10.0.0.2"]);
-        assert!(is_type("MX") && is_type("A") && !is_type("IN") && !is_type("10") && !is_type("mail."));
+        assert!(
+            is_type("MX") && is_type("A") && !is_type("IN") && !is_type("10") && !is_type("mail.")
+        );
     }
 }

@@ -105,7 +105,9 @@ impl<'a> World<'a> {
         let client = self.client(node).await?;
         match tokio::time::timeout(limit + PATIENCE, client.call::<T>(request)).await {
             Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) if error.code == "lost" => Err(self.unreached(node, &error.message).await),
+            Ok(Err(error)) if error.code == "lost" => {
+                Err(self.unreached(node, &error.message).await)
+            }
             Ok(Err(error)) => Err(Unasked::Trouble(format!("{node}: {error}"))),
             Err(_) => Err(Unasked::Trouble(format!("{node}'s agent does not answer in time"))),
         }
@@ -162,9 +164,7 @@ impl<'a> World<'a> {
 
     /// A node of the plan.
     pub fn node(&self, name: &str) -> Result<&'a Node, Unasked> {
-        self.plan
-            .node(name)
-            .ok_or_else(|| Unasked::Trouble(format!("the lab has no node {name}")))
+        self.plan.node(name).ok_or_else(|| Unasked::Trouble(format!("the lab has no node {name}")))
     }
 
     /// Whom a text in a check means, seen from `from`: a node, an address or a name.
@@ -210,9 +210,12 @@ impl<'a> World<'a> {
             .find_map(|link| link.address.as_deref()?.parse::<ipnet::Ipv4Net>().ok())
             .map(|net| net.addr())
             .ok_or_else(|| {
-                Failure::on(Layer::Address, format!("{node} has no address: no DHCP server gave one"))
-                    .who(node)
-                    .into()
+                Failure::on(
+                    Layer::Address,
+                    format!("{node} has no address: no DHCP server gave one"),
+                )
+                .who(node)
+                .into()
             })
     }
 
@@ -231,7 +234,9 @@ impl<'a> World<'a> {
             let of = |kind: &str| -> Vec<&str> {
                 records
                     .iter()
-                    .filter(|record| record.r#type == kind && record.name.to_ascii_lowercase() == wanted)
+                    .filter(|record| {
+                        record.r#type == kind && record.name.to_ascii_lowercase() == wanted
+                    })
                     .map(|record| record.data.as_str())
                     .collect()
             };

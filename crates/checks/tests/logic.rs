@@ -74,9 +74,8 @@ async fn a_check_is_tried_until_its_time_is_over_and_tells_how_long_it_took() {
 
 #[tokio::test]
 async fn checks_without_needs_run_side_by_side() {
-    let checks: String = (0..12)
-        .map(|n| format!("  - {{ name: n{n}, ping: {{ from: a, to: b }} }}\n"))
-        .collect();
+    let checks: String =
+        (0..12).map(|n| format!("  - {{ name: n{n}, ping: {{ from: a, to: b }} }}\n")).collect();
     let lab = plan(&format!("checks:\n{checks}"));
     let engine = Memory::of(lab.plan());
     engine.slow(Duration::from_millis(150));
@@ -147,7 +146,10 @@ async fn a_scenario_puts_the_lab_back_after_a_failed_step() {
 
 #[tokio::test]
 async fn a_scenario_puts_the_lab_back_when_it_is_interrupted() {
-    let text = FAULTS.replace("check: { ping: { from: a, to: b } } }", "until: { ping: { from: a, to: b } }, within: 60 }");
+    let text = FAULTS.replace(
+        "check: { ping: { from: a, to: b } } }",
+        "until: { ping: { from: a, to: b } }, within: 60 }",
+    );
     let lab = plan(&text);
     let engine = Memory::of(lab.plan());
     let options = Options::default();

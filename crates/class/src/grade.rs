@@ -54,7 +54,9 @@ impl Grades {
     /// The names of all checks, in the order in which they first appear, with their points.
     pub fn checks(&self) -> Vec<(String, f64)> {
         let mut seen: Vec<(String, f64)> = Vec::new();
-        for outcome in self.rows.iter().filter_map(|row| row.report.as_ref()).flat_map(|r| &r.outcomes) {
+        for outcome in
+            self.rows.iter().filter_map(|row| row.report.as_ref()).flat_map(|r| &r.outcomes)
+        {
             if !seen.iter().any(|(name, _)| *name == outcome.name) {
                 seen.push((outcome.name.clone(), outcome.points));
             }
@@ -64,7 +66,8 @@ impl Grades {
 
     /// The points to be had: the most that any student's lab offers.
     pub fn points(&self) -> f64 {
-        let each = self.rows.iter().filter_map(|row| row.report.as_ref()).map(|report| report.points);
+        let each =
+            self.rows.iter().filter_map(|row| row.report.as_ref()).map(|report| report.points);
         each.fold(0.0, f64::max)
     }
 

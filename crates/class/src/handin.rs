@@ -45,10 +45,13 @@ pub async fn snapshot(engine: &dyn Engine, copy: &Copy) -> Result<HandIn, String
     let mut nodes = BTreeMap::new();
     for node in &document.plan.nodes {
         let client = engine.control(name, &node.name).await.map_err(|error| error.to_string())?;
-        let answer: Value =
-            client.call(&Request::Snapshot).await.map_err(|e| format!("node {}: {e}", node.name))?;
+        let answer: Value = client
+            .call(&Request::Snapshot)
+            .await
+            .map_err(|e| format!("node {}: {e}", node.name))?;
         let text = answer.get("archive").and_then(Value::as_str).unwrap_or_default();
-        let bytes = STANDARD.decode(text).map_err(|error| format!("node {}: {error}", node.name))?;
+        let bytes =
+            STANDARD.decode(text).map_err(|error| format!("node {}: {error}", node.name))?;
         nodes.insert(node.name.clone(), bytes);
     }
     Ok(HandIn { student: copy.student.clone(), document, nodes })
@@ -138,7 +141,10 @@ impl HandIn {
         }
         match (student, document) {
             (Some(student), Some(document)) => Ok(Self { student, document, nodes }),
-            _ => Err("it is not a hand-in of labctl: student.json or document.json is missing".into()),
+            _ => {
+                Err("it is not a hand-in of labctl: student.json or document.json is missing"
+                    .into())
+            }
         }
     }
 }

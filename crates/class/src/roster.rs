@@ -80,7 +80,11 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Student>, Vec<Problem>> {
         .from_reader(text.as_bytes());
     let header = match reader.headers() {
         Ok(header) if header.iter().any(|name| !name.is_empty()) => header.clone(),
-        Ok(_) => return Err(whole("the roster is empty; its first line names the columns, `id` among them")),
+        Ok(_) => {
+            return Err(whole(
+                "the roster is empty; its first line names the columns, `id` among them",
+            ));
+        }
         Err(error) => return Err(whole(&format!("the roster is not CSV: {error}"))),
     };
     let mut problems = check_header(&header);
@@ -204,7 +208,9 @@ fn slug(id: &str) -> String {
             }
             letter => match plain(letter) {
                 Some(letter) => out.push(letter),
-                None if letter.is_alphanumeric() => out.push_str(&format!("{:x}", u32::from(letter))),
+                None if letter.is_alphanumeric() => {
+                    out.push_str(&format!("{:x}", u32::from(letter)))
+                }
                 None => {}
             },
         }
@@ -216,8 +222,17 @@ fn slug(id: &str) -> String {
 fn plain(letter: char) -> Option<char> {
     let lower = letter.to_lowercase().next()?;
     [
-        ("àáâãäåā", 'a'), ("çćč", 'c'), ("èéêëēę", 'e'), ("ìíîïī", 'i'), ("ñń", 'n'),
-        ("òóôõöøō", 'o'), ("ùúûüū", 'u'), ("ýÿ", 'y'), ("šśß", 's'), ("žźż", 'z'), ("ł", 'l'),
+        ("àáâãäåā", 'a'),
+        ("çćč", 'c'),
+        ("èéêëēę", 'e'),
+        ("ìíîïī", 'i'),
+        ("ñń", 'n'),
+        ("òóôõöøō", 'o'),
+        ("ùúûüū", 'u'),
+        ("ýÿ", 'y'),
+        ("šśß", 's'),
+        ("žźż", 'z'),
+        ("ł", 'l'),
     ]
     .into_iter()
     .find_map(|(letters, plain)| letters.contains(lower).then_some(plain))
@@ -229,7 +244,8 @@ mod tests {
 
     #[test]
     fn columns_become_fields_and_the_seed_is_the_students_own() {
-        let text = "\u{feff}id;name;domain\r\nanna.k;Anna Kovács;anna.test\r\nÖmer;Ömer;omer.test\r\n";
+        let text =
+            "\u{feff}id;name;domain\r\nanna.k;Anna Kovács;anna.test\r\nÖmer;Ömer;omer.test\r\n";
         let students = parse(text.as_bytes()).unwrap();
         assert_eq!(students[0].slug, "anna-k");
         assert_eq!(students[1].slug, "omer");
@@ -244,7 +260,8 @@ mod tests {
     fn every_bad_row_is_told_with_its_line() {
         let text = "id,name\na,Anna\n,Nobody\nA,again\nb\n---,x\nc,\"two\nlines\"\n";
         let problems = parse(text.as_bytes()).unwrap_err();
-        let told: Vec<_> = problems.iter().map(|problem| (problem.line, problem.message.as_str())).collect();
+        let told: Vec<_> =
+            problems.iter().map(|problem| (problem.line, problem.message.as_str())).collect();
         assert_eq!(told.len(), 5, "{told:?}");
         assert!(told[0].0 == 3 && told[0].1.contains("no id"));
         assert!(told[1].0 == 4 && told[1].1.contains("line 2"));

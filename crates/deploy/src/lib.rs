@@ -33,10 +33,14 @@ pub enum Error {
     #[error("the lab's certificates cannot be made: {0}")]
     Secrets(String),
     /// The document of an instance is not of this version.
-    #[error("`{0}` was started by another version of labctl; `labctl up FILE` brings it up to date")]
+    #[error(
+        "`{0}` was started by another version of labctl; `labctl up FILE` brings it up to date"
+    )]
     Version(String),
     /// An instance has no document.
-    #[error("`{0}` was not started as a whole; `labctl up FILE` completes it, `labctl down` removes it")]
+    #[error(
+        "`{0}` was not started as a whole; `labctl up FILE` completes it, `labctl down` removes it"
+    )]
     Incomplete(String),
     /// The document cannot be written.
     #[error("the lab cannot be written down: {0}")]
@@ -52,7 +56,11 @@ impl Document {
     ///
     /// # Errors
     /// The engine's, and [`Error::Secrets`].
-    pub async fn for_instance(engine: &dyn Engine, instance: &str, plan: Plan) -> Result<Self, Error> {
+    pub async fn for_instance(
+        engine: &dyn Engine,
+        instance: &str,
+        plan: Plan,
+    ) -> Result<Self, Error> {
         let kept = engine.document(instance).await?;
         let kept = kept.and_then(|text| serde_json::from_str::<Self>(&text).ok());
         Self::make(plan, kept.map(|kept| kept.secrets))
@@ -89,8 +97,10 @@ impl Document {
     pub fn deployment(&self, instance: &str) -> Result<Deployment, Error> {
         let plan = &self.plan;
         let nodes = plan.nodes.iter().map(|node| {
-            let config = lab::render::node_config(plan, &node.name, &self.secrets)
-                .map_err(|error| Error::Render { node: node.name.clone(), why: error.to_string() })?;
+            let config =
+                lab::render::node_config(plan, &node.name, &self.secrets).map_err(|error| {
+                    Error::Render { node: node.name.clone(), why: error.to_string() }
+                })?;
             let limits = node.limits.as_ref();
             Ok(NodeSpec {
                 config,

@@ -107,9 +107,11 @@ impl Memory {
     fn save(&self) -> Result<(), Error> {
         let fresh = self.path.with_extension("new");
         let text = serde_json::to_vec_pretty(self).unwrap_or_default();
-        std::fs::write(&fresh, text)
-            .and_then(|()| std::fs::rename(&fresh, &self.path))
-            .map_err(|error| Error::new("disk", format!("{} cannot be written: {error}", self.path.display())))
+        std::fs::write(&fresh, text).and_then(|()| std::fs::rename(&fresh, &self.path)).map_err(
+            |error| {
+                Error::new("disk", format!("{} cannot be written: {error}", self.path.display()))
+            },
+        )
     }
 }
 
@@ -121,8 +123,11 @@ impl Driver {
             Asked::Status => Ok(self.status()),
             Asked::Switch { protocol, on } => {
                 if let Some(protocol) = protocol.filter(|protocol| protocol != PROTOCOL) {
-                    return Err(Error::new("no-such-protocol", format!("dhcpd does not speak `{protocol}`"))
-                        .help("its only protocol is `dhcp`"));
+                    return Err(Error::new(
+                        "no-such-protocol",
+                        format!("dhcpd does not speak `{protocol}`"),
+                    )
+                    .help("its only protocol is `dhcp`"));
                 }
                 if on {
                     self.open().map_err(|error| Error::new("cannot-listen", error))?;
@@ -137,7 +142,8 @@ impl Driver {
             Asked::Pools => Ok(json!({ "pools": self.server.pool_reports(now()) })),
             Asked::Conflicts => {
                 let all = self.server.bindings(now());
-                let conflicts: Vec<_> = all.into_iter().filter(|b| b.state == "quarantined").collect();
+                let conflicts: Vec<_> =
+                    all.into_iter().filter(|b| b.state == "quarantined").collect();
                 Ok(json!({ "conflicts": conflicts }))
             }
             Asked::Release { address } => {
@@ -169,7 +175,9 @@ impl Driver {
             }
             Asked::Counters => {
                 let [packets, malformed, replies, commits] = self.counters;
-                Ok(json!({ "packets": packets, "malformed": malformed, "replies": replies, "commits": commits }))
+                Ok(
+                    json!({ "packets": packets, "malformed": malformed, "replies": replies, "commits": commits }),
+                )
             }
         }
     }

@@ -176,7 +176,9 @@ impl FromStr for Range {
     fn from_str(text: &str) -> Result<Self, String> {
         let parse = |part: &str| {
             part.trim().parse::<Ipv4Addr>().map_err(|_| {
-                format!("`{text}` is not a range: write FIRST-LAST, such as 192.168.0.51-192.168.0.99")
+                format!(
+                    "`{text}` is not a range: write FIRST-LAST, such as 192.168.0.51-192.168.0.99"
+                )
             })
         };
         let (first, last) = match text.split_once('-') {
@@ -215,11 +217,12 @@ impl FromStr for OptionValue {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let number = |digits: &str, max: u64| {
-            digits.trim().parse::<u64>().ok().filter(|n| *n <= max).ok_or_else(|| {
-                format!("the option value `{text}` is not a number from 0 to {max}")
-            })
-        };
+        let number =
+            |digits: &str, max: u64| {
+                digits.trim().parse::<u64>().ok().filter(|n| *n <= max).ok_or_else(|| {
+                    format!("the option value `{text}` is not a number from 0 to {max}")
+                })
+            };
         let bytes = match text.split_once(':') {
             Some(("hex", hex)) => parse_hex(hex)
                 .ok_or_else(|| format!("the option value `{text}` is not hexadecimal"))?,
@@ -410,7 +413,10 @@ impl Config {
             }
             for range in &pool.ranges {
                 if !pool.subnet.contains(&range.first) || !pool.subnet.contains(&range.last) {
-                    return Err(wrong(format!("the range {range} lies outside of {}", pool.subnet)));
+                    return Err(wrong(format!(
+                        "the range {range} lies outside of {}",
+                        pool.subnet
+                    )));
                 }
             }
             if let Some(router) = pool.router
@@ -433,11 +439,16 @@ impl Config {
             for reservation in &pool.reservations {
                 let address = reservation.address;
                 if !pool.subnet.contains(&address) {
-                    return Err(wrong(format!("the reserved {address} lies outside of {}", pool.subnet)));
+                    return Err(wrong(format!(
+                        "the reserved {address} lies outside of {}",
+                        pool.subnet
+                    )));
                 }
                 match (&reservation.mac, &reservation.client_id) {
                     (None, None) => {
-                        return Err(wrong(format!("the reserved {address} has no owner: give `mac` or `client_id`")));
+                        return Err(wrong(format!(
+                            "the reserved {address} has no owner: give `mac` or `client_id`"
+                        )));
                     }
                     (Some(mac), _) if parse_mac(mac).is_none() => {
                         return Err(wrong(format!("`{mac}` is not a MAC address")));
@@ -471,7 +482,8 @@ mod tests {
         let config: Config = serde_saphyr::from_str(text).unwrap();
         config.check().unwrap();
         assert_eq!(config.pools[0].options[&150].bytes, [10, 0, 0, 1]);
-        let again: Config = serde_saphyr::from_str(&serde_saphyr::to_string(&config).unwrap()).unwrap();
+        let again: Config =
+            serde_saphyr::from_str(&serde_saphyr::to_string(&config).unwrap()).unwrap();
         assert_eq!(again, config);
     }
 

@@ -154,7 +154,8 @@ impl Driver {
             let _ = self.server.reserve(reservation.clone());
         }
         self.prober.set_patience(Duration::from_millis(config.probe_ms));
-        self.config = Config { state: self.config.state.clone(), admin: self.config.admin.clone(), ..config };
+        self.config =
+            Config { state: self.config.state.clone(), admin: self.config.admin.clone(), ..config };
         self.looked = None;
     }
 
@@ -162,7 +163,10 @@ impl Driver {
     ///
     /// # Errors
     /// Where a socket breaks for good.
-    pub async fn run(mut self, mut asked: mpsc::Receiver<(Asked, oneshot::Sender<crate::admin::Answer>)>) -> io::Result<()> {
+    pub async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<(Asked, oneshot::Sender<crate::admin::Answer>)>,
+    ) -> io::Result<()> {
         let mut buffer = vec![0; 4096];
         loop {
             tokio::select! {
@@ -207,7 +211,9 @@ impl Driver {
                         let bytes = &buffer[..arrival.length];
                         self.counters[0] += 1;
                         match Packet::decode(bytes) {
-                            Ok(packet) => self.packet(packet, arrival.interface, arrival.destination),
+                            Ok(packet) => {
+                                self.packet(packet, arrival.interface, arrival.destination)
+                            }
                             Err(malformed) => {
                                 self.counters[1] += 1;
                                 tracing::debug!("a packet is dropped: {malformed}");
@@ -239,7 +245,9 @@ impl Driver {
             self.relay_reply(packet);
             return;
         }
-        if let Some(relay) = self.config.relay.iter().find(|relay| relay.interface == interface.name) {
+        if let Some(relay) =
+            self.config.relay.iter().find(|relay| relay.interface == interface.name)
+        {
             if let Some(own) = interface.addresses.first()
                 && let Some(forward) = relay::forward(relay, own.addr(), packet)
                 && let Some(socket) = &self.socket
@@ -280,7 +288,12 @@ impl Driver {
         }
         let index = interface.index;
         if let Some(deliver) = relay::deliver(packet) {
-            self.outbox.push(Reply { to: deliver.to, interface: index, source: giaddr, bytes: deliver.bytes });
+            self.outbox.push(Reply {
+                to: deliver.to,
+                interface: index,
+                source: giaddr,
+                bytes: deliver.bytes,
+            });
         }
     }
 
@@ -345,12 +358,20 @@ impl Driver {
         let Some(socket) = &self.socket else { return Ok(()) };
         let at = |address, port| SocketAddrV4::new(address, port);
         match reply.to {
-            To::Relay(relay) => socket.send(&reply.bytes, reply.source, at(relay, SERVER_PORT), None),
+            To::Relay(relay) => {
+                socket.send(&reply.bytes, reply.source, at(relay, SERVER_PORT), None)
+            }
             To::Client(client) => {
                 // With a single interface on that link the routes agree; with two, the one asked.
                 let link = self.interfaces.get(&reply.interface);
-                let direct = link.is_some_and(|l| l.addresses.iter().any(|net| net.contains(&client)));
-                socket.send(&reply.bytes, reply.source, at(client, CLIENT_PORT), direct.then_some(reply.interface))
+                let direct =
+                    link.is_some_and(|l| l.addresses.iter().any(|net| net.contains(&client)));
+                socket.send(
+                    &reply.bytes,
+                    reply.source,
+                    at(client, CLIENT_PORT),
+                    direct.then_some(reply.interface),
+                )
             }
             To::Broadcast => {
                 let to = at(Ipv4Addr::BROADCAST, CLIENT_PORT);
@@ -376,7 +397,8 @@ impl Driver {
         match link::interfaces() {
             Ok(found) => {
                 self.interfaces = found.into_iter().map(|i| (i.index, i)).collect();
-                let own = self.interfaces.values().flat_map(|i| i.addresses.iter().map(|a| a.addr()));
+                let own =
+                    self.interfaces.values().flat_map(|i| i.addresses.iter().map(|a| a.addr()));
                 self.server.set_own(own.collect());
             }
             Err(error) => tracing::warn!("the interfaces cannot be listed: {error}"),

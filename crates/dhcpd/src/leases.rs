@@ -69,7 +69,10 @@ impl Lease {
     /// Since when nobody holds it, for the order of reuse.
     fn free_since(&self) -> Seconds {
         match self.state {
-            State::Offered(at) | State::Bound(at) | State::Quarantined(at) | State::Released(at) => at,
+            State::Offered(at)
+            | State::Bound(at)
+            | State::Quarantined(at)
+            | State::Released(at) => at,
         }
     }
 }

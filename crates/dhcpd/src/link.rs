@@ -10,8 +10,8 @@ use std::net::Ipv4Addr;
 use etherparse::PacketBuilder;
 use ipnet::Ipv4Net;
 use nix::ifaddrs::getifaddrs;
-use tokio::io::unix::AsyncFd;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use tokio::io::unix::AsyncFd;
 
 use crate::wire::CLIENT_PORT;
 
@@ -87,7 +87,10 @@ pub fn arp_socket() -> io::Result<Socket> {
 /// Without the capability NET_RAW, or where there is no such interface.
 pub fn client_socket(interface: u32) -> io::Result<Socket> {
     let filter = |code: u32, jt, jf, k| socket2::SockFilter::new(code as u16, jt, jf, k);
-    use libc::{BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX, BPF_MSH, BPF_RET};
+    use libc::{
+        BPF_ABS, BPF_B, BPF_H, BPF_IND, BPF_JEQ, BPF_JMP, BPF_JSET, BPF_K, BPF_LD, BPF_LDX,
+        BPF_MSH, BPF_RET,
+    };
     let program = [
         filter(BPF_LD | BPF_B | BPF_ABS, 0, 0, 9), // protocol
         filter(BPF_JMP | BPF_JEQ | BPF_K, 0, 6, 17),
@@ -202,7 +205,13 @@ pub fn read_arp(bytes: &[u8]) -> Option<Arp> {
 ///
 /// # Errors
 /// Where the interface is down or gone.
-pub fn send_arp(socket: &Socket, interface: u32, mac: [u8; 6], source: Ipv4Addr, target: Ipv4Addr) -> io::Result<()> {
+pub fn send_arp(
+    socket: &Socket,
+    interface: u32,
+    mac: [u8; 6],
+    source: Ipv4Addr,
+    target: Ipv4Addr,
+) -> io::Result<()> {
     let mut packet = vec![0, 1, 8, 0, 6, 4, 0, 1];
     packet.extend(mac);
     packet.extend(source.octets());

@@ -143,7 +143,8 @@ fn spans(config: &config::Pool) -> Vec<(u32, u32)> {
     let mut spans: Vec<(u32, u32)> = if config.ranges.is_empty() {
         vec![(lowest, highest)]
     } else {
-        let clamp = |r: &config::Range| (u32::from(r.first).max(lowest), u32::from(r.last).min(highest));
+        let clamp =
+            |r: &config::Range| (u32::from(r.first).max(lowest), u32::from(r.last).min(highest));
         config.ranges.iter().map(clamp).filter(|(a, b)| a <= b).collect()
     };
     spans.sort_unstable();

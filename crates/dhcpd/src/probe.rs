@@ -29,13 +29,8 @@ impl Prober {
     /// # Errors
     /// Without the capability NET_RAW.
     pub fn new(patience: Duration) -> io::Result<Self> {
-        let mut prober = Self {
-            patience,
-            arp: None,
-            icmp: None,
-            waiting: HashMap::new(),
-            taken: Vec::new(),
-        };
+        let mut prober =
+            Self { patience, arp: None, icmp: None, waiting: HashMap::new(), taken: Vec::new() };
         if !patience.is_zero() {
             prober.open()?;
         }
@@ -62,7 +57,9 @@ impl Prober {
     /// given, else by a ping.
     pub fn start(&mut self, address: Ipv4Addr, link: Option<(u32, [u8; 6])>, source: Ipv4Addr) {
         let sent = match (link, &self.arp, &self.icmp) {
-            (Some((index, mac)), Some(arp), _) => link::send_arp(arp.get_ref(), index, mac, source, address),
+            (Some((index, mac)), Some(arp), _) => {
+                link::send_arp(arp.get_ref(), index, mac, source, address)
+            }
             (None, _, Some(icmp)) => {
                 let to = SocketAddrV4::new(address, 0).into();
                 icmp.get_ref().send_to(&ECHO, &to).map(drop)
@@ -158,7 +155,8 @@ mod tests {
 
     #[test]
     fn the_echo_request_has_a_right_checksum() {
-        let sum: u32 = ECHO.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
+        let sum: u32 =
+            ECHO.chunks(2).map(|pair| u32::from(pair[0]) << 8 | u32::from(pair[1])).sum();
         assert_eq!((sum & 0xffff) + (sum >> 16), 0xffff);
     }
 }

@@ -75,7 +75,11 @@ mod tests {
     use crate::wire::Kind;
 
     fn relay() -> config::Relay {
-        config::Relay { interface: "lan".into(), servers: vec![Ipv4Addr::new(10, 9, 9, 9)], option82: true }
+        config::Relay {
+            interface: "lan".into(),
+            servers: vec![Ipv4Addr::new(10, 9, 9, 9)],
+            option82: true,
+        }
     }
 
     fn own() -> Ipv4Addr {

@@ -73,14 +73,17 @@ pub enum Refusal {
     #[error("no pool holds {0}: see `pools`")]
     NoPool(Ipv4Addr),
     /// The owner cannot be read.
-    #[error("the owner of {0} is missing or wrong: give `mac` (02:00:00:00:00:01) or `client_id` (hex)")]
+    #[error(
+        "the owner of {0} is missing or wrong: give `mac` (02:00:00:00:00:01) or `client_id` (hex)"
+    )]
     Owner(Ipv4Addr),
 }
 
 impl Server {
     /// Every binding and reservation, by address.
     pub fn bindings(&self, now: Seconds) -> Vec<Binding> {
-        let mut bindings: Vec<Binding> = self.book.iter().map(|lease| self.binding(lease, now)).collect();
+        let mut bindings: Vec<Binding> =
+            self.book.iter().map(|lease| self.binding(lease, now)).collect();
         for pool in &self.pools {
             for reservation in &pool.config.reservations {
                 if self.book.get(reservation.address).is_none() {
@@ -179,7 +182,9 @@ impl Server {
     /// Where the one is not known.
     pub fn clear(&mut self, address: Option<Ipv4Addr>) -> Result<usize, Refusal> {
         let addresses: Vec<Ipv4Addr> = match address {
-            Some(address) if self.book.get(address).is_none() => return Err(Refusal::NoLease(address)),
+            Some(address) if self.book.get(address).is_none() => {
+                return Err(Refusal::NoLease(address));
+            }
             Some(address) => vec![address],
             None => self.book.iter().map(|lease| lease.address).collect(),
         };

@@ -68,8 +68,9 @@ async fn serve(config: Config) -> Result<(), String> {
     let driver = Driver::new(config).map_err(|error| error.to_string())?;
     let (sender, receiver) = mpsc::channel(64);
     if let Some(path) = admin {
-        let listener = node::admin::bind(&path)
-            .map_err(|error| format!("the admin socket {} cannot be made: {error}", path.display()))?;
+        let listener = node::admin::bind(&path).map_err(|error| {
+            format!("the admin socket {} cannot be made: {error}", path.display())
+        })?;
         tokio::spawn(node::admin::serve(listener, Arc::new(Desk { driver: sender.clone() })));
     }
     let mut term = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;

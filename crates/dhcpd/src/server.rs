@@ -160,7 +160,9 @@ impl Server {
             self.log.push(format!("no pool serves {}: DISCOVER unanswered", whence(packet, meta)));
             return None;
         }
-        let known = candidates.iter().find_map(|at| Some((*at, self.known_address(*at, packet, &key, now)?)));
+        let known = candidates
+            .iter()
+            .find_map(|at| Some((*at, self.known_address(*at, packet, &key, now)?)));
         if let Some((at, address)) = known {
             return Some(self.offer(at, address, packet, meta, now));
         }
@@ -197,7 +199,13 @@ impl Server {
     }
 
     /// The address that the client has, had or has reserved here.
-    fn known_address(&self, at: usize, packet: &Packet, key: &ClientKey, now: Seconds) -> Option<Ipv4Addr> {
+    fn known_address(
+        &self,
+        at: usize,
+        packet: &Packet,
+        key: &ClientKey,
+        now: Seconds,
+    ) -> Option<Ipv4Addr> {
         let pool = &self.pools[at];
         if let Some(reservation) = pool.reservation_for(packet) {
             let address = reservation.address;
@@ -213,7 +221,13 @@ impl Server {
     }
 
     /// An address that the client never had here.
-    fn new_address(&mut self, at: usize, packet: &Packet, key: &ClientKey, now: Seconds) -> Option<Ipv4Addr> {
+    fn new_address(
+        &mut self,
+        at: usize,
+        packet: &Packet,
+        key: &ClientKey,
+        now: Seconds,
+    ) -> Option<Ipv4Addr> {
         let pool = &mut self.pools[at];
         if pool.reservation_for(packet).is_some() {
             return None; // Its own address is taken by someone; nothing else is its.
@@ -232,7 +246,14 @@ impl Server {
         })
     }
 
-    fn offer(&mut self, at: usize, address: Ipv4Addr, packet: &Packet, meta: &Meta, now: Seconds) -> Action {
+    fn offer(
+        &mut self,
+        at: usize,
+        address: Ipv4Addr,
+        packet: &Packet,
+        meta: &Meta,
+        now: Seconds,
+    ) -> Action {
         self.hold(address, key_of(packet), packet, now);
         self.lease_reply(Kind::Offer, at, address, packet, meta)
     }
@@ -277,7 +298,12 @@ impl Server {
             // Nothing is known of the client's network: others may answer.
             let mut names = candidates.iter().map(|at| self.pools[*at].config.name.as_str());
             let name = names.next()?.to_owned();
-            return self.refuse(packet, meta, address, &format!("pool {name} does not give it to this client"));
+            return self.refuse(
+                packet,
+                meta,
+                address,
+                &format!("pool {name} does not give it to this client"),
+            );
         };
         let lease = self.book.get(address);
         let its_own = lease.is_some_and(|lease| {
@@ -301,7 +327,12 @@ impl Server {
                 return None;
             }
             if self.book.bound_to(&packet.chaddr) >= self.per_client {
-                return self.refuse(packet, meta, address, "the client holds too many (leases_per_client)");
+                return self.refuse(
+                    packet,
+                    meta,
+                    address,
+                    "the client holds too many (leases_per_client)",
+                );
             }
         }
         Some(self.bind(at, address, key, packet, meta, now))
@@ -345,11 +376,25 @@ impl Server {
             }
         }
         let chaddr = packet.chaddr.clone();
-        self.book.put(Lease { address, state: State::Bound(until), client: key, chaddr, hostname, since });
+        self.book.put(Lease {
+            address,
+            state: State::Bound(until),
+            client: key,
+            chaddr,
+            hostname,
+            since,
+        });
         self.lease_reply(Kind::Ack, at, address, packet, meta)
     }
 
-    fn lease_reply(&self, kind: Kind, at: usize, address: Ipv4Addr, packet: &Packet, meta: &Meta) -> Action {
+    fn lease_reply(
+        &self,
+        kind: Kind,
+        at: usize,
+        address: Ipv4Addr,
+        packet: &Packet,
+        meta: &Meta,
+    ) -> Action {
         let pool = &self.pools[at];
         let mut answer = Packet::reply(packet, kind);
         answer.yiaddr = address;
@@ -378,7 +423,13 @@ impl Server {
     }
 
     /// Says no, where this server has a say.
-    fn refuse(&mut self, packet: &Packet, meta: &Meta, address: Ipv4Addr, why: &str) -> Option<Action> {
+    fn refuse(
+        &mut self,
+        packet: &Packet,
+        meta: &Meta,
+        address: Ipv4Addr,
+        why: &str,
+    ) -> Option<Action> {
         if !self.authoritative {
             return None;
         }

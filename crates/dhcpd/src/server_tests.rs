@@ -92,7 +92,9 @@ fn the_first_client_gets_the_first_address_with_everything_it_needs() {
     assert!(server.take_records().is_empty(), "an offer is no promise yet");
     let ack = one(&mut server, &selecting(1, ip(51)), NOW);
     assert_eq!(kind(&ack), Some(Kind::Ack));
-    assert!(matches!(&server.take_records()[..], [Record::Put(lease)] if lease.state == State::Bound(NOW + 1000)));
+    assert!(
+        matches!(&server.take_records()[..], [Record::Put(lease)] if lease.state == State::Bound(NOW + 1000))
+    );
 }
 
 #[test]
@@ -246,8 +248,18 @@ fn a_probe_decides_before_the_first_offer_only() {
 fn reservations_belong_to_their_owners() {
     let mut config = config();
     config.pools[0].reservations = vec![
-        Reservation { mac: Some("02:00:00:00:00:07".into()), client_id: None, address: ip(9), hostname: Some("printer".into()) },
-        Reservation { mac: None, client_id: Some("ff0102".into()), address: ip(51), hostname: None },
+        Reservation {
+            mac: Some("02:00:00:00:00:07".into()),
+            client_id: None,
+            address: ip(9),
+            hostname: Some("printer".into()),
+        },
+        Reservation {
+            mac: None,
+            client_id: Some("ff0102".into()),
+            address: ip(51),
+            hostname: None,
+        },
     ];
     let mut server = Server::new(&config, []);
     let (_, offer) = one(&mut server, &discover(7), NOW).unwrap();
@@ -257,7 +269,12 @@ fn reservations_belong_to_their_owners() {
     let mut by_id = discover(3);
     by_id.options.insert(option::CLIENT_ID, vec![0xff, 1, 2]);
     assert_eq!(one(&mut server, &by_id, NOW).unwrap().1.yiaddr, ip(51));
-    let reservation = Reservation { mac: Some("02:00:00:00:00:01".into()), client_id: None, address: ip(20), hostname: None };
+    let reservation = Reservation {
+        mac: Some("02:00:00:00:00:01".into()),
+        client_id: None,
+        address: ip(20),
+        hostname: None,
+    };
     server.reserve(reservation).unwrap();
     assert_eq!(kind(&one(&mut server, &renewing(1, ip(52)), NOW)), Some(Kind::Nak));
     assert_eq!(lease(&mut server, 1, NOW), Some(ip(20)));

@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsRawFd;
 
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt, sockopt,
+    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, recvmsg, sendmsg, setsockopt,
+    sockopt,
 };
 use socket2::{Domain, Socket, Type};
 use tokio::io::unix::AsyncFd;
@@ -66,7 +67,8 @@ impl ServerSocket {
         let mut control = nix::cmsg_space!(libc::in_pktinfo);
         let mut slices = [IoSliceMut::new(buffer)];
         let fd = self.inner.get_ref().as_raw_fd();
-        let message = recvmsg::<SockaddrIn>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
+        let message =
+            recvmsg::<SockaddrIn>(fd, &mut slices, Some(&mut control), MsgFlags::MSG_DONTWAIT)?;
         let mut arrival =
             Arrival { length: message.bytes, interface: 0, destination: Ipv4Addr::UNSPECIFIED };
         for control in message.cmsgs()? {
@@ -83,7 +85,13 @@ impl ServerSocket {
     ///
     /// # Errors
     /// Where there is no route or the interface is down.
-    pub fn send(&self, bytes: &[u8], source: Ipv4Addr, to: SocketAddrV4, interface: Option<u32>) -> io::Result<()> {
+    pub fn send(
+        &self,
+        bytes: &[u8],
+        source: Ipv4Addr,
+        to: SocketAddrV4,
+        interface: Option<u32>,
+    ) -> io::Result<()> {
         let info = libc::in_pktinfo {
             ipi_ifindex: interface.unwrap_or(0) as i32,
             ipi_spec_dst: libc::in_addr { s_addr: u32::from(source).to_be() },
@@ -91,7 +99,13 @@ impl ServerSocket {
         };
         let fd = self.inner.get_ref().as_raw_fd();
         let control = [ControlMessage::Ipv4PacketInfo(&info)];
-        sendmsg(fd, &[IoSlice::new(bytes)], &control, MsgFlags::MSG_DONTWAIT, Some(&SockaddrIn::from(to)))?;
+        sendmsg(
+            fd,
+            &[IoSlice::new(bytes)],
+            &control,
+            MsgFlags::MSG_DONTWAIT,
+            Some(&SockaddrIn::from(to)),
+        )?;
         Ok(())
     }
 }

@@ -156,7 +156,9 @@ impl Store {
             .map_err(fail("cannot write a fresh log"))?;
         std::fs::rename(&fresh, &self.path).map_err(fail("cannot replace the log"))?;
         if let Some(folder) = self.path.parent() {
-            File::open(folder).and_then(|f| f.sync_all()).map_err(fail("cannot sync its folder"))?;
+            File::open(folder)
+                .and_then(|f| f.sync_all())
+                .map_err(fail("cannot sync its folder"))?;
         }
         self.file =
             OpenOptions::new().append(true).open(&self.path).map_err(fail("cannot open again"))?;
@@ -180,7 +182,8 @@ fn line_of(record: &Record) -> String {
                 ClientKey::Id(id) => format!("id:{}", hex(id)),
                 ClientKey::Hardware(htype, mac) => format!("hw:{htype:02x}{}", hex(mac)),
             };
-            let name = lease.hostname.as_deref().map_or("-".into(), |n| format!("={}", hex(n.as_bytes())));
+            let name =
+                lease.hostname.as_deref().map_or("-".into(), |n| format!("={}", hex(n.as_bytes())));
             let mac = hex(&lease.chaddr);
             format!("{word} {} {at} {} {client} {mac:-<1} {name}", lease.address, lease.since)
         }
@@ -283,7 +286,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut store = Store::open(folder.path()).unwrap().store;
         for round in 0..SLACK as u64 / 256 + 1 {
-            let batch: Vec<_> = (0..256).map(|_| Record::Put(lease(1, State::Bound(round)))).collect();
+            let batch: Vec<_> =
+                (0..256).map(|_| Record::Put(lease(1, State::Bound(round)))).collect();
             store.append(&batch).unwrap();
         }
         assert!(store.lines() < 300);

@@ -221,7 +221,8 @@ impl Packet {
     pub fn text(&self, number: u8) -> Option<String> {
         let bytes = self.options.get(&number)?;
         let text = String::from_utf8_lossy(bytes);
-        let text: String = text.trim_end_matches('\0').chars().filter(|c| !c.is_control()).collect();
+        let text: String =
+            text.trim_end_matches('\0').chars().filter(|c| !c.is_control()).collect();
         (!text.is_empty()).then_some(text)
     }
 
@@ -376,7 +377,9 @@ fn read_options(mut bytes: &[u8], into: &mut BTreeMap<u8, Vec<u8>>) {
             255 => return,
             _ => {
                 let Some((&length, rest)) = rest.split_first() else { return };
-                let Some((value, rest)) = rest.split_at_checked(usize::from(length)) else { return };
+                let Some((value, rest)) = rest.split_at_checked(usize::from(length)) else {
+                    return;
+                };
                 into.entry(number).or_default().extend_from_slice(value);
                 bytes = rest;
             }

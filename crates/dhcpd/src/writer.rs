@@ -122,7 +122,9 @@ mod tests {
         let mut seen = Vec::new();
         while seen.len() < 200 {
             match writer.written().await {
-                Written::Done(replies) => seen.extend(replies.into_iter().map(|reply| reply.bytes[0])),
+                Written::Done(replies) => {
+                    seen.extend(replies.into_iter().map(|reply| reply.bytes[0]))
+                }
                 Written::Refused(why) => panic!("{why}"),
             }
             let on_disk = std::fs::read_to_string(folder.path().join("leases.log")).unwrap();

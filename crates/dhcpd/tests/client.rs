@@ -25,14 +25,19 @@ fn start(node: &Node, options: Options) -> Client {
     std::thread::spawn(move || {
         setns(namespace, CloneFlags::CLONE_NEWNET).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(client::run("eth0".into(), mac, options, event_sender, command_receiver)).unwrap();
+        runtime
+            .block_on(client::run("eth0".into(), mac, options, event_sender, command_receiver))
+            .unwrap();
     });
     Client { events, commands }
 }
 
 impl Client {
     async fn event(&mut self) -> Event {
-        tokio::time::timeout(Duration::from_secs(15), self.events.recv()).await.expect("an event in 15 s").unwrap()
+        tokio::time::timeout(Duration::from_secs(15), self.events.recv())
+            .await
+            .expect("an event in 15 s")
+            .unwrap()
     }
 
     async fn bound(&mut self) -> Lease {
@@ -67,7 +72,10 @@ async fn it_is_bound_renews_releases_and_begins_again() {
     println!("a lease after {:?}", begun.elapsed());
     assert_eq!(lease.address.to_string(), "192.168.0.51/24");
     assert_eq!(lease.router, Some("192.168.0.1".parse().unwrap()));
-    assert_eq!((lease.domain.as_deref(), lease.option_text(6).as_deref()), (Some("mt.com"), Some("192.168.0.1")));
+    assert_eq!(
+        (lease.domain.as_deref(), lease.option_text(6).as_deref()),
+        (Some("mt.com"), Some("192.168.0.1"))
+    );
     set(&pc, &lease);
     assert_eq!(server.binding("192.168.0.51").unwrap()["hostname"], "pc1");
     client.commands.send(Command::Renew).await.unwrap();
@@ -85,7 +93,8 @@ async fn it_renews_by_itself_and_falls_to_init_when_refused() {
         return;
     }
     let (folder, pc, router) = pair();
-    let config = format!("probe_ms: 0\n{}", SHEET.replace("domain: mt.com", "lease: 4, t1: 1, t2: 3"));
+    let config =
+        format!("probe_ms: 0\n{}", SHEET.replace("domain: mt.com", "lease: 4, t1: 1, t2: 3"));
     let server = Server::start(&router, folder.path(), &config);
     let mut client = start(&pc, Options::default());
     let lease = client.bound().await;
@@ -125,7 +134,11 @@ async fn a_cable_that_was_pulled_is_plugged_into_another_network() {
     server.kill();
     std::fs::remove_dir_all(folder.path().join("state")).unwrap();
     router.ip(&["addr flush dev lan", "addr add 10.7.0.1/24 dev lan"]);
-    let _server = Server::start(&router, folder.path(), "probe_ms: 0\npools:\n  - {name: NEW, subnet: 10.7.0.0/24}\n");
+    let _server = Server::start(
+        &router,
+        folder.path(),
+        "probe_ms: 0\npools:\n  - {name: NEW, subnet: 10.7.0.0/24}\n",
+    );
     pc.ip(&["link set eth0 up"]);
     client.commands.send(Command::LinkUp).await.unwrap();
     assert!(matches!(client.event().await, Event::Lost(why) if why.contains("refused")));
@@ -154,14 +167,19 @@ async fn an_independent_server_serves_it() {
     }
     let (folder, pc, mut router) = pair();
     let shown = folder.path().display();
-    let config = format!("start 192.168.0.20\nend 192.168.0.30\ninterface lan\nlease_file {shown}/leases\npidfile {shown}/pid\noption subnet 255.255.255.0\noption router 192.168.0.1\noption dns 192.168.0.1 192.168.0.2\noption domain example.test\noption lease 600\n");
+    let config = format!(
+        "start 192.168.0.20\nend 192.168.0.30\ninterface lan\nlease_file {shown}/leases\npidfile {shown}/pid\noption subnet 255.255.255.0\noption router 192.168.0.1\noption dns 192.168.0.1 192.168.0.2\noption domain example.test\noption lease 600\n"
+    );
     std::fs::write(folder.path().join("udhcpd.conf"), config).unwrap();
     std::fs::write(folder.path().join("leases"), "").unwrap();
     router.start(&format!("udhcpd -f -S {shown}/udhcpd.conf"), &folder.path().join("log"));
     let mut client = start(&pc, Options::default());
     let lease = client.bound().await;
     assert!(lease.address.to_string().starts_with("192.168.0.2"), "{lease:?}");
-    assert_eq!((lease.dns.len(), lease.domain.as_deref(), lease.seconds), (2, Some("example.test"), 600));
+    assert_eq!(
+        (lease.dns.len(), lease.domain.as_deref(), lease.seconds),
+        (2, Some("example.test"), 600)
+    );
     set(&pc, &lease);
     client.commands.send(Command::Renew).await.unwrap();
     assert!(matches!(client.event().await, Event::Renewed(_)));

@@ -7,7 +7,11 @@ use common::{Lan, Node, SHEET, Server, able, cable, hook, until};
 use serde_json::json;
 
 fn text(output: &std::process::Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 #[test]
@@ -51,7 +55,10 @@ fn udhcpc_declines_what_is_taken_and_the_servers_probe_saves_it_the_trouble() {
     let server = lan.serve(&format!("probe_ms: 300\n{SHEET}"));
     let two = lan.pc("pc2");
     let got = text(&lan.udhcpc(&two, "-a200"));
-    assert!(got.contains("bound ip=192.168.0.53") || got.contains("bound ip=192.168.0.52"), "{got}");
+    assert!(
+        got.contains("bound ip=192.168.0.53") || got.contains("bound ip=192.168.0.52"),
+        "{got}"
+    );
     assert_eq!(server.binding("192.168.0.51").unwrap()["state"], "quarantined");
     assert!(server.log().contains("192.168.0.51 answers already"), "{}", server.log());
 }
@@ -85,7 +92,11 @@ fn two_servers_share_a_link_and_only_one_is_taken() {
     let lan = Lan::new();
     let second = lan.pc("second");
     second.ip(&["addr add 192.168.0.2/24 dev eth0"]);
-    let pool = |from: u8, to: u8| format!("probe_ms: 0\npools:\n  - {{name: P, subnet: 192.168.0.0/24, ranges: [192.168.0.{from}-192.168.0.{to}]}}\n");
+    let pool = |from: u8, to: u8| {
+        format!(
+            "probe_ms: 0\npools:\n  - {{name: P, subnet: 192.168.0.0/24, ranges: [192.168.0.{from}-192.168.0.{to}]}}\n"
+        )
+    };
     let one = lan.serve(&pool(51, 60));
     let two = Server::start(&second, &lan.folder.path().join("two"), &pool(101, 110));
     for (name, at) in [("pc1", 0), ("pc2", 1), ("pc3", 2)] {
@@ -94,7 +105,11 @@ fn two_servers_share_a_link_and_only_one_is_taken() {
         assert!(got.contains("bound ip=192.168.0."), "{got}");
         let states = |server: &Server| {
             let all = server.ask(json!({"op": "bindings"}))["bindings"].clone();
-            all.as_array().unwrap().iter().map(|b| b["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+            all.as_array()
+                .unwrap()
+                .iter()
+                .map(|b| b["state"].as_str().unwrap().to_owned())
+                .collect::<Vec<_>>()
         };
         // The one that was not taken has dropped its offer.
         until("one binding for each client", || {
@@ -110,14 +125,19 @@ fn an_exhausted_pool_says_so_and_serves_again_after_a_release() {
         return;
     }
     let lan = Lan::new();
-    let server = lan.serve("pools:\n  - {name: TINY, subnet: 192.168.0.0/24, ranges: [192.168.0.51]}\n");
+    let server =
+        lan.serve("pools:\n  - {name: TINY, subnet: 192.168.0.0/24, ranges: [192.168.0.51]}\n");
     let (one, two) = (lan.pc("pc1"), lan.pc("pc2"));
     assert!(lan.udhcpc(&one, "").status.success());
     assert!(!lan.udhcpc(&two, "").status.success());
     let pool = server.ask(json!({"op": "pools"}))["pools"][0].clone();
     assert_eq!((&pool["exhausted"], &pool["leased"]), (&json!(true), &json!(1)));
     assert!(pool["refused"].as_u64().unwrap() >= 1);
-    assert!(server.log().contains("pool TINY is exhausted: all 1 addresses are taken"), "{}", server.log());
+    assert!(
+        server.log().contains("pool TINY is exhausted: all 1 addresses are taken"),
+        "{}",
+        server.log()
+    );
     server.ask(json!({"op": "release", "address": "192.168.0.51"}));
     one.ip(&["addr flush dev eth0"]);
     assert!(text(&lan.udhcpc(&two, "")).contains("bound ip=192.168.0.51"));
@@ -156,15 +176,29 @@ fn relayed(run: impl FnOnce(&mut Node, &std::path::Path)) {
     relay.ip(&["addr add 10.1.0.1/24 dev lan", "addr add 10.9.0.1/24 dev wan"]);
     relay.run("sysctl -q -w net.ipv4.ip_forward=1");
     host.ip(&["addr add 10.9.0.2/24 dev eth0", "route add default via 10.9.0.1"]);
-    let server = Server::start(&host, &folder.path().join("server"), "pools:\n  - {name: NEAR, subnet: 10.9.0.0/24}\n  - {name: FAR, subnet: 10.1.0.0/24, router: 10.1.0.1, lease: 6, t1: 2, t2: 5}\n");
+    let server = Server::start(
+        &host,
+        &folder.path().join("server"),
+        "pools:\n  - {name: NEAR, subnet: 10.9.0.0/24}\n  - {name: FAR, subnet: 10.1.0.0/24, router: 10.1.0.1, lease: 6, t1: 2, t2: 5}\n",
+    );
     run(&mut relay, folder.path());
     for broadcast in ["", "-B"] {
-        let got = text(&client.try_run(&format!("udhcpc -i eth0 -f -n -q -t 5 -T 1 {broadcast} -s {}", hook.display())));
-        assert!(got.contains("bound ip=10.1.0.2 mask=24 router=10.1.0.1"), "{broadcast} {got}\n{}", server.log());
+        let got = text(&client.try_run(&format!(
+            "udhcpc -i eth0 -f -n -q -t 5 -T 1 {broadcast} -s {}",
+            hook.display()
+        )));
+        assert!(
+            got.contains("bound ip=10.1.0.2 mask=24 router=10.1.0.1"),
+            "{broadcast} {got}\n{}",
+            server.log()
+        );
     }
     assert_eq!(server.binding("10.1.0.2").unwrap()["pool"], "FAR");
     // A client that asks for an address of another network is refused through the relay.
-    let got = text(&client.try_run(&format!("udhcpc -i eth0 -f -n -q -t 5 -T 1 -r 172.16.0.1 -s {}", hook.display())));
+    let got = text(&client.try_run(&format!(
+        "udhcpc -i eth0 -f -n -q -t 5 -T 1 -r 172.16.0.1 -s {}",
+        hook.display()
+    )));
     assert!(got.contains("bound ip=10.1.0.2"), "{got}");
 }
 
@@ -174,7 +208,9 @@ fn dhcrelay_brings_clients_of_another_network_with_option_82() {
         relayed(|relay, folder| {
             relay.start("dhcrelay -4 -d -a -id lan -iu wan 10.9.0.2", &folder.join("relay.log"));
             let log = folder.join("relay.log");
-            until("dhcrelay", || std::fs::read_to_string(&log).ok()?.contains("Sending on").then_some(()));
+            until("dhcrelay", || {
+                std::fs::read_to_string(&log).ok()?.contains("Sending on").then_some(())
+            });
         });
     }
 }
@@ -184,10 +220,17 @@ fn our_own_relay_does_the_same() {
     if able(&["udhcpc"]) {
         relayed(|relay, folder| {
             let shown = folder.display();
-            let config = format!("state: {shown}/relay\nadmin: {shown}/relay.sock\nrelay:\n  - {{interface: lan, servers: [10.9.0.2], option82: true}}\n");
+            let config = format!(
+                "state: {shown}/relay\nadmin: {shown}/relay.sock\nrelay:\n  - {{interface: lan, servers: [10.9.0.2], option82: true}}\n"
+            );
             std::fs::write(folder.join("relay.yaml"), config).unwrap();
-            relay.start(&format!("{} --config {shown}/relay.yaml", env!("CARGO_BIN_EXE_dhcpd")), &folder.join("relay.log"));
-            until("the relay", || std::os::unix::net::UnixStream::connect(folder.join("relay.sock")).ok());
+            relay.start(
+                &format!("{} --config {shown}/relay.yaml", env!("CARGO_BIN_EXE_dhcpd")),
+                &folder.join("relay.log"),
+            );
+            until("the relay", || {
+                std::os::unix::net::UnixStream::connect(folder.join("relay.sock")).ok()
+            });
         });
     }
 }
@@ -203,7 +246,10 @@ fn nmap_finds_the_server() {
     pc.ip(&["addr add 192.168.0.40/24 dev eth0"]);
     let found = pc.run("nmap --script broadcast-dhcp-discover -e eth0");
     assert!(found.contains("DHCP Message Type: DHCPOFFER"), "{found}");
-    assert!(found.contains("IP Offered: 192.168.0.51") && found.contains("Router: 192.168.0.1"), "{found}");
+    assert!(
+        found.contains("IP Offered: 192.168.0.51") && found.contains("Router: 192.168.0.1"),
+        "{found}"
+    );
 }
 
 #[test]

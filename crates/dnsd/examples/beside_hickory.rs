@@ -14,7 +14,8 @@ use hickory_proto::op::{Message as Theirs, MessageType, OpCode};
 use hickory_proto::rr::{RData, RecordType as TheirType};
 use hickory_proto::serialize::binary::{BinDecodable as _, BinDecoder};
 
-const ZONE: &str = "$TTL 300\n@ SOA ns a 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n@ MX 10 mail\nmail A 10.0.0.2\n";
+const ZONE: &str =
+    "$TTL 300\n@ SOA ns a 1 2 3 4 5\n@ NS ns\nns A 10.0.0.1\n@ MX 10 mail\nmail A 10.0.0.2\n";
 const TIMES: u32 = 200_000;
 
 fn nanoseconds(mut work: impl FnMut()) -> f64 {
@@ -50,7 +51,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         message.edns = query.edns;
         let _ = black_box(message.to_vec());
     });
-    writeln!(out, "one answer (MX with its address): ours {ours:.0} ns with look-up, hickory-proto {theirs:.0} ns without; ratio {:.1}", theirs / ours)?;
+    writeln!(
+        out,
+        "one answer (MX with its address): ours {ours:.0} ns with look-up, hickory-proto {theirs:.0} ns without; ratio {:.1}",
+        theirs / ours
+    )?;
 
     let reading = nanoseconds(|| {
         let _ = black_box(Message::read(black_box(&reply)));
@@ -58,7 +63,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let their_reading = nanoseconds(|| {
         let _ = black_box(Theirs::from_vec(black_box(&reply)));
     });
-    writeln!(out, "reading that answer: ours {reading:.0} ns, hickory-proto {their_reading:.0} ns; ratio {:.1}", their_reading / reading)?;
+    writeln!(
+        out,
+        "reading that answer: ours {reading:.0} ns, hickory-proto {their_reading:.0} ns; ratio {:.1}",
+        their_reading / reading
+    )?;
 
     for (word, line) in [
         ("TXT", r#""v=spf1 -all" "a\"b""#),
@@ -89,7 +98,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         bytes.extend(size.to_be_bytes());
         bytes.extend(&*data);
         let theirs = hickory_proto::rr::Record::<RData>::read(&mut BinDecoder::new(&bytes));
-        let theirs = theirs.map_or_else(|error| format!("error: {error}"), |record| record.data.to_string());
+        let theirs =
+            theirs.map_or_else(|error| format!("error: {error}"), |record| record.data.to_string());
         let read = RData::try_from_str(TheirType::from(kind.0), line);
         let reads = read.map_or_else(|error| format!("no ({error})"), |_| "yes".into());
         let verdict = if ours == theirs { "same" } else { "DIFFERENT" };

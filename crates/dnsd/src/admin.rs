@@ -21,18 +21,47 @@ const LISTED: usize = 20_000;
 #[serde(tag = "op", rename_all = "lowercase", deny_unknown_fields)]
 enum Request {
     Status {},
-    Switch { protocol: Option<String>, on: bool },
+    Switch {
+        protocol: Option<String>,
+        on: bool,
+    },
     Zones {},
-    Records { zone: Option<String>, name: Option<String>, #[serde(rename = "type")] kind: Option<String> },
-    Add { zone: Option<String>, record: String },
-    Change { zone: Option<String>, record: String },
-    Remove { zone: Option<String>, record: String },
-    Zone { zone: String },
-    Keys { zone: Option<String> },
+    Records {
+        zone: Option<String>,
+        name: Option<String>,
+        #[serde(rename = "type")]
+        kind: Option<String>,
+    },
+    Add {
+        zone: Option<String>,
+        record: String,
+    },
+    Change {
+        zone: Option<String>,
+        record: String,
+    },
+    Remove {
+        zone: Option<String>,
+        record: String,
+    },
+    Zone {
+        zone: String,
+    },
+    Keys {
+        zone: Option<String>,
+    },
     Reload {},
-    Flush { name: Option<String> },
-    Cache { name: Option<String> },
-    Queries { #[serde(default)] follow: bool, last: Option<usize> },
+    Flush {
+        name: Option<String>,
+    },
+    Cache {
+        name: Option<String>,
+    },
+    Queries {
+        #[serde(default)]
+        follow: bool,
+        last: Option<usize>,
+    },
 }
 
 /// Answers on the admin socket.
@@ -51,15 +80,20 @@ impl node::admin::Admin for Admin {
             Request::Status {} => Ok(status(service)),
             Request::Switch { protocol, on } => {
                 if let Some(other) = protocol.filter(|protocol| protocol != "dns") {
-                    return Err(Error::new("no-such-protocol", format!("`{other}` is no protocol of this service"))
-                        .help("it has one: dns"));
+                    return Err(Error::new(
+                        "no-such-protocol",
+                        format!("`{other}` is no protocol of this service"),
+                    )
+                    .help("it has one: dns"));
                 }
                 service.switch(on).await.map_err(|error| Error::new("switch-failed", error))?;
                 Ok(status(service))
             }
             Request::Zones {} => Ok(zones(service)),
             Request::Records { zone, name, kind } => records(service, zone, name, kind),
-            Request::Add { zone, record } => edit(service, zone, &record, |zone, line| read_line(zone, line).map(Edit::Add)),
+            Request::Add { zone, record } => {
+                edit(service, zone, &record, |zone, line| read_line(zone, line).map(Edit::Add))
+            }
             Request::Change { zone, record } => {
                 edit(service, zone, &record, |zone, line| read_line(zone, line).map(Edit::Replace))
             }
@@ -72,7 +106,9 @@ impl node::admin::Admin for Admin {
             }
             Request::Keys { zone } => keys(service, zone.as_deref()),
             Request::Reload {} => {
-                service.reload().map_err(|error| Error::new("bad-zone", error).help("the old zones are still served"))?;
+                service.reload().map_err(|error| {
+                    Error::new("bad-zone", error).help("the old zones are still served")
+                })?;
                 Ok(zones(service))
             }
             Request::Flush { name } => {
@@ -93,7 +129,8 @@ fn name_of(text: &str) -> Result<Name, Error> {
 }
 
 fn no_zone(name: impl std::fmt::Display) -> Error {
-    Error::new("no-such-zone", format!("{name} is in no zone of this server")).help("`zones` lists them")
+    Error::new("no-such-zone", format!("{name} is in no zone of this server"))
+        .help("`zones` lists them")
 }
 
 fn status(service: &Service) -> Value {
@@ -128,10 +165,17 @@ fn zones(service: &Service) -> Value {
     json!({ "zones": authority.all().into_iter().map(one).collect::<Vec<_>>() })
 }
 
-fn records(service: &Service, zone: Option<String>, name: Option<String>, kind: Option<String>) -> Result<Value, Error> {
+fn records(
+    service: &Service,
+    zone: Option<String>,
+    name: Option<String>,
+    kind: Option<String>,
+) -> Result<Value, Error> {
     let authority = service.authority();
     let only = zone.as_deref().map(name_of).transpose()?;
-    let kind = kind.map(|kind| kind.parse::<RecordType>().map_err(|why| Error::new("bad-type", why))).transpose()?;
+    let kind = kind
+        .map(|kind| kind.parse::<RecordType>().map_err(|why| Error::new("bad-type", why)))
+        .transpose()?;
     let mut found = Vec::new();
     let mut known = only.is_none();
     for held in authority.all() {
@@ -165,7 +209,11 @@ fn records(service: &Service, zone: Option<String>, name: Option<String>, kind: 
 }
 
 /// The zone that a line is for: the one named, or the closest to the line's complete name.
-fn zone_of(service: &Service, zone: Option<String>, line: &str) -> Result<(Name, Arc<Zone>), Error> {
+fn zone_of(
+    service: &Service,
+    zone: Option<String>,
+    line: &str,
+) -> Result<(Name, Arc<Zone>), Error> {
     let name = match zone {
         Some(zone) => {
             let name = name_of(&zone)?;
@@ -222,7 +270,9 @@ fn keys(service: &Service, zone: Option<&str>) -> Result<Value, Error> {
         if only.as_ref().is_some_and(|only| *only != held.origin) {
             continue;
         }
-        let set = held.zone.as_ref().and_then(|zone| zone.apex().and_then(|(_, node)| node.set(RecordType::DNSKEY)).cloned());
+        let set = held.zone.as_ref().and_then(|zone| {
+            zone.apex().and_then(|(_, node)| node.set(RecordType::DNSKEY)).cloned()
+        });
         let Some(set) = set else { continue };
         for data in &set.data {
             found.push(json!({
@@ -235,7 +285,12 @@ fn keys(service: &Service, zone: Option<&str>) -> Result<Value, Error> {
     Ok(json!({ "keys": found }))
 }
 
-async fn queries(service: &Service, follow: bool, last: Option<usize>, items: mpsc::Sender<Value>) -> Result<Value, Error> {
+async fn queries(
+    service: &Service,
+    follow: bool,
+    last: Option<usize>,
+    items: mpsc::Sender<Value>,
+) -> Result<Value, Error> {
     // Subscribed before the past is read: nothing is lost between them.
     let mut live = service.log.follow();
     let last = last.unwrap_or(if follow { 0 } else { 100 });

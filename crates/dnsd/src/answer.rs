@@ -60,7 +60,9 @@ pub fn answer(authority: &Authority, request: &[u8], asked: Asked, out: &mut Vec
         RecordType::AXFR | RecordType::IXFR if asked.tcp => return Verdict::Transfer,
         // RFC 5936 section 4.2 leaves AXFR over UDP undefined.
         RecordType::AXFR => return composer.finish(code::FORMERR),
-        RecordType::OPT | RecordType::TSIG | RecordType::TKEY => return composer.finish(code::FORMERR),
+        RecordType::OPT | RecordType::TSIG | RecordType::TKEY => {
+            return composer.finish(code::FORMERR);
+        }
         RecordType::MAILA | RecordType::MAILB => return composer.finish(code::NOTIMP),
         _ => {}
     }
@@ -89,7 +91,13 @@ fn zone_for<'a>(authority: &'a Authority, name: &[u8], kind: RecordType) -> Opti
 }
 
 /// Answers from the zones, from alias to alias.
-fn follow(authority: &Authority, held: &Held, query: &Query<'_>, kind: RecordType, composer: &mut Composer<'_, '_>) -> Verdict {
+fn follow(
+    authority: &Authority,
+    held: &Held,
+    query: &Query<'_>,
+    kind: RecordType,
+    composer: &mut Composer<'_, '_>,
+) -> Verdict {
     let mut held = held;
     let mut owned;
     let mut owner = query.name;

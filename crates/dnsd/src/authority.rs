@@ -58,7 +58,9 @@ impl Held {
             let (gone, came) = crate::zone::diff(old, &zone);
             history.push_back(Step { serial: old.soa.serial, soa, gone, came });
             // Steps that are together larger than the zone are of no use to anybody.
-            let size = |history: &VecDeque<Step>| history.iter().map(|step| step.gone.len() + step.came.len()).sum::<usize>();
+            let size = |history: &VecDeque<Step>| {
+                history.iter().map(|step| step.gone.len() + step.came.len()).sum::<usize>()
+            };
             while history.len() > HISTORY || size(&history) > zone.count {
                 history.pop_front();
             }

@@ -73,18 +73,35 @@ impl Cache {
     }
 
     /// Keeps records of one name and type.
-    pub fn put(&mut self, name: &Name, kind: RecordType, records: Vec<Record>, rank: Rank, now_ms: u64) {
+    pub fn put(
+        &mut self,
+        name: &Name,
+        kind: RecordType,
+        records: Vec<Record>,
+        rank: Rank,
+        now_ms: u64,
+    ) {
         let ttl = records.iter().map(|record| record.ttl).min().unwrap_or(0).min(LONGEST);
         self.insert((name.clone(), kind), Known::Records(records), rank, ttl, now_ms);
     }
 
     /// Keeps a denial; without the zone's SOA it is not kept (RFC 2308 section 5).
-    pub fn deny(&mut self, name: &Name, kind: RecordType, no_name: bool, soa: Option<Record>, now_ms: u64) {
+    pub fn deny(
+        &mut self,
+        name: &Name,
+        kind: RecordType,
+        no_name: bool,
+        soa: Option<Record>,
+        now_ms: u64,
+    ) {
         let Some(soa) = soa else { return };
         let minimum = soa.data.last_chunk::<4>().map_or(0, |bytes| u32::from_be_bytes(*bytes));
         let ttl = soa.ttl.min(minimum).min(LONGEST_DENIAL);
-        let (kind, known) =
-            if no_name { (ALL, Known::NoName(Some(soa))) } else { (kind, Known::NoData(Some(soa))) };
+        let (kind, known) = if no_name {
+            (ALL, Known::NoName(Some(soa)))
+        } else {
+            (kind, Known::NoData(Some(soa)))
+        };
         self.insert((name.clone(), kind), known, Rank::Answer, ttl, now_ms);
     }
 
@@ -140,7 +157,9 @@ impl Cache {
             .into_iter()
             .map(|((owner, kind), entry)| {
                 let (what, data): (_, Vec<_>) = match &entry.known {
-                    Known::Records(records) => ("records", records.iter().map(Record::text).collect()),
+                    Known::Records(records) => {
+                        ("records", records.iter().map(Record::text).collect())
+                    }
                     Known::NoData(_) => ("no-data", Vec::new()),
                     Known::NoName(_) => ("no-name", Vec::new()),
                 };
@@ -162,7 +181,8 @@ mod tests {
     use super::*;
 
     fn record(name: &str, kind: RecordType, ttl: u32, line: &str) -> Record {
-        let data = dnswire::rdata::parse(kind, &dnswire::text::tokens(line).unwrap(), None).unwrap();
+        let data =
+            dnswire::rdata::parse(kind, &dnswire::text::tokens(line).unwrap(), None).unwrap();
         Record { name: Name::complete(name).unwrap(), kind, class: 1, ttl, data }
     }
 
@@ -171,7 +191,9 @@ mod tests {
         let mut cache = Cache::new(10);
         let a = record("a.test", RecordType::A, 10, "10.0.0.1");
         cache.put(&a.name, a.kind, vec![a.clone()], Rank::Answer, 0);
-        let Some(Known::Records(records)) = cache.get(&a.name, a.kind, Rank::Answer, 4_000) else { panic!() };
+        let Some(Known::Records(records)) = cache.get(&a.name, a.kind, Rank::Answer, 4_000) else {
+            panic!()
+        };
         assert_eq!(records[0].ttl, 6);
         assert_eq!(cache.get(&a.name, a.kind, Rank::Answer, 10_000), None);
         let none = record("b.test", RecordType::A, 0, "10.0.0.1");
@@ -185,7 +207,10 @@ mod tests {
         let name = Name::complete("no.test").unwrap();
         let soa = record("test", RecordType::SOA, 100, "a. b. 1 2 3 4 5");
         cache.deny(&name, RecordType::A, true, Some(soa), 0);
-        assert!(matches!(cache.get(&name, RecordType::MX, Rank::Answer, 4_000), Some(Known::NoName(_))));
+        assert!(matches!(
+            cache.get(&name, RecordType::MX, Rank::Answer, 4_000),
+            Some(Known::NoName(_))
+        ));
         assert_eq!(cache.get(&name, RecordType::MX, Rank::Answer, 5_000), None);
     }
 

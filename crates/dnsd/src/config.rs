@@ -156,7 +156,9 @@ impl TryFrom<String> for Server {
             return Ok(Self(SocketAddr::new(address, 53)));
         }
         text.parse().map(Self).map_err(|_| {
-            format!("`{text}` is not a server: write an address such as 192.168.1.5 or 192.168.1.5:5353")
+            format!(
+                "`{text}` is not a server: write an address such as 192.168.1.5 or 192.168.1.5:5353"
+            )
         })
     }
 }

@@ -46,8 +46,11 @@ pub fn read_removal(zone: &Zone, line: &str) -> Result<Edit, Mistake> {
     let wrong = |reason: String| Mistake::new(1, reason);
     let words = tokens(line).map_err(wrong)?;
     let mut words = &words[..];
-    let [name, rest @ ..] = words else { return Err(wrong("give the name of what is to go".into())) };
-    let name = Name::parse(&name.text, Some(&zone.origin)).map_err(|error| wrong(error.to_string()))?;
+    let [name, rest @ ..] = words else {
+        return Err(wrong("give the name of what is to go".into()));
+    };
+    let name =
+        Name::parse(&name.text, Some(&zone.origin)).map_err(|error| wrong(error.to_string()))?;
     words = rest;
     // TTL and class may stand there, as in a record's line.
     while let [word, rest @ ..] = words
@@ -91,7 +94,10 @@ pub fn apply(zone: &Zone, edits: Vec<Edit>) -> Result<Zone, Mistake> {
                 entries.retain(|known| known.name != entry.name || known.kind != entry.kind);
                 if before == entries.len() {
                     let (name, kind) = (&entry.name, entry.kind);
-                    return Err(Mistake::new(entry.line, format!("{name} has no {kind} record to change; add it instead")));
+                    return Err(Mistake::new(
+                        entry.line,
+                        format!("{name} has no {kind} record to change; add it instead"),
+                    ));
                 }
                 entries.push(entry);
             }
@@ -107,7 +113,12 @@ pub fn apply(zone: &Zone, edits: Vec<Edit>) -> Result<Zone, Mistake> {
                 });
                 if before == entries.len() {
                     let kind = kind.map(|kind| format!(" {kind}")).unwrap_or_default();
-                    return Err(Mistake::new(0, format!("{name} has no{kind} record that fits; `records` lists what is there")));
+                    return Err(Mistake::new(
+                        0,
+                        format!(
+                            "{name} has no{kind} record that fits; `records` lists what is there"
+                        ),
+                    ));
                 }
             }
         }

@@ -80,8 +80,9 @@ impl Log {
         micros: u64,
     ) {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut room = if last.len() >= KEPT { last.pop_front().map(|line| line.name) } else { None }
-            .unwrap_or_default();
+        let mut room =
+            if last.len() >= KEPT { last.pop_front().map(|line| line.name) } else { None }
+                .unwrap_or_default();
         room.clear();
         room.extend_from_slice(name);
         let (rcode, authoritative, answers) = match reply {
@@ -90,7 +91,8 @@ impl Log {
             }
             _ => (None, false, 0),
         };
-        let line = Line { at_ms, client, tcp, name: room, kind, rcode, authoritative, answers, micros };
+        let line =
+            Line { at_ms, client, tcp, name: room, kind, rcode, authoritative, answers, micros };
         if self.live.receiver_count() > 0 {
             let _ = self.live.send(line.clone());
         }

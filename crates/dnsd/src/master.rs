@@ -162,7 +162,8 @@ impl Parser {
                 return Err("the line begins with a space, but there is no name before it".into());
             }
         } else if let [word, rest @ ..] = words {
-            self.owner = Some(Name::parse(&word.text, Some(&self.origin)).map_err(|e| e.to_string())?);
+            self.owner =
+                Some(Name::parse(&word.text, Some(&self.origin)).map_err(|e| e.to_string())?);
             words = rest;
         }
         let name = self.owner.clone().ok_or("there is no owner name")?;
@@ -260,7 +261,11 @@ VENERA  A       10.1.0.52
 ";
         let entries = parse(&origin(), text).unwrap();
         assert_eq!(entries.len(), 8);
-        assert!(entries[0].to_string().starts_with("isi.edu. 60 IN SOA VENERA.isi.edu. Action\\.domains.isi.edu. 20 7200"));
+        assert!(
+            entries[0].to_string().starts_with(
+                "isi.edu. 60 IN SOA VENERA.isi.edu. Action\\.domains.isi.edu. 20 7200"
+            )
+        );
         assert_eq!(entries[7].to_string(), "VENERA.isi.edu. 60 IN A 128.9.0.32");
         assert_eq!(entries[7].line, 17);
     }
@@ -268,7 +273,8 @@ VENERA  A       10.1.0.52
     #[test]
     fn directives_ttls_and_classes() {
         let text = "$TTL 1h\n$ORIGIN sub\nw 5 IN A 10.0.0.1\nx IN 6 A 10.0.0.2\n$ORIGIN b.test.\n@ TXT \"a;b (c)\" ; rest\n";
-        let lines: Vec<_> = parse(&origin(), text).unwrap().iter().map(ToString::to_string).collect();
+        let lines: Vec<_> =
+            parse(&origin(), text).unwrap().iter().map(ToString::to_string).collect();
         assert_eq!(
             lines,
             [

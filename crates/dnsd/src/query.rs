@@ -83,7 +83,8 @@ impl<'r> Query<'r> {
     /// # Errors
     /// [`Bad`], with what to answer.
     pub fn read(bytes: &'r [u8]) -> Result<Self, Bad> {
-        let (Some(id), Some(flags), 12..) = (u16_at(bytes, 0), u16_at(bytes, 2), bytes.len()) else {
+        let (Some(id), Some(flags), 12..) = (u16_at(bytes, 0), u16_at(bytes, 2), bytes.len())
+        else {
             return Err(Bad::Drop);
         };
         // An answer is not a request: to answer it would let two servers talk for ever.
@@ -187,7 +188,10 @@ mod tests {
         let mut twice = bytes.clone();
         twice.extend_from_slice(&bytes[query.question_end..]);
         twice[11] = 2;
-        assert_eq!(Query::read(&twice).unwrap_err(), Bad::Answer(code::FORMERR, query.question_end));
+        assert_eq!(
+            Query::read(&twice).unwrap_err(),
+            Bad::Answer(code::FORMERR, query.question_end)
+        );
     }
 
     #[test]

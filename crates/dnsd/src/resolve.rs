@@ -112,10 +112,14 @@ impl Resolver {
             }
             if let Some(path) = &recursion.hints_file {
                 let failed = |reason: String| Error::Hints { path: path.clone(), reason };
-                let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-                let entries = master::parse(&Name::root(), &text).map_err(|error| failed(error.to_string()))?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+                let entries = master::parse(&Name::root(), &text)
+                    .map_err(|error| failed(error.to_string()))?;
                 for entry in entries {
-                    if let (RecordType::A, Ok(octets)) = (entry.kind, <[u8; 4]>::try_from(&entry.data[..])) {
+                    if let (RecordType::A, Ok(octets)) =
+                        (entry.kind, <[u8; 4]>::try_from(&entry.data[..]))
+                    {
                         roots.entry(entry.name).or_default().push(octets.into());
                     }
                 }
@@ -135,7 +139,12 @@ impl Resolver {
     }
 
     /// Resolves a name; every failure is SERVFAIL, in bounded time.
-    pub async fn resolve(&self, authority: Arc<Authority>, name: &Name, kind: RecordType) -> Resolved {
+    pub async fn resolve(
+        &self,
+        authority: Arc<Authority>,
+        name: &Name,
+        kind: RecordType,
+    ) -> Resolved {
         let Ok(_place) = self.places.try_acquire() else { return Resolved::failed() };
         let work = Work { authority, questions: AtomicU32::new(0) };
         let resolving = self.follow(name.clone(), kind, &work, 0);
@@ -160,7 +169,11 @@ impl Resolver {
             let end = end_of_chain(&whole.answers, &name, kind);
             match end {
                 Some(target) if whole.rcode == code::NOERROR && whole.authority.is_empty() => {
-                    let circle = whole.answers.iter().filter(|r| r.kind == RecordType::CNAME && r.name == target).count();
+                    let circle = whole
+                        .answers
+                        .iter()
+                        .filter(|r| r.kind == RecordType::CNAME && r.name == target)
+                        .count();
                     if circle > 0 {
                         return whole;
                     }
@@ -194,16 +207,28 @@ impl Resolver {
         let cache = self.cache();
         let now = now_ms();
         let get = |kind| cache.get(name, kind, Rank::Answer, now);
-        match get(kind).or_else(|| get(RecordType::CNAME).filter(|known| matches!(known, Known::Records(_))))? {
+        match get(kind)
+            .or_else(|| get(RecordType::CNAME).filter(|known| matches!(known, Known::Records(_))))?
+        {
             Known::Records(answers) => Some(Resolved { answers, ..Resolved::default() }),
-            Known::NoData(soa) => Some(Resolved { authority: soa.into_iter().collect(), ..Resolved::default() }),
-            Known::NoName(soa) => {
-                Some(Resolved { rcode: code::NXDOMAIN, authority: soa.into_iter().collect(), ..Resolved::default() })
+            Known::NoData(soa) => {
+                Some(Resolved { authority: soa.into_iter().collect(), ..Resolved::default() })
             }
+            Known::NoName(soa) => Some(Resolved {
+                rcode: code::NXDOMAIN,
+                authority: soa.into_iter().collect(),
+                ..Resolved::default()
+            }),
         }
     }
 
-    async fn ask_forwarders(&self, name: &Name, kind: RecordType, servers: &[SocketAddr], work: &Work) -> Resolved {
+    async fn ask_forwarders(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        servers: &[SocketAddr],
+        work: &Work,
+    ) -> Resolved {
         for server in self.by_life(servers) {
             let Some(message) = self.ask(name, kind, server, true, work).await else { continue };
             if !matches!(message.rcode, code::NOERROR | code::NXDOMAIN) {
@@ -212,7 +237,11 @@ impl Resolver {
             self.keep(&message, name, kind, &Name::root());
             let soa = message.authority.into_iter().filter(|record| record.kind == RecordType::SOA);
             let answers = message.answers.into_iter().filter(|record| record.class == 1).collect();
-            return Resolved { rcode: message.rcode, answers, authority: soa.filter(|record| record.class == 1).collect() };
+            return Resolved {
+                rcode: message.rcode,
+                answers,
+                authority: soa.filter(|record| record.class == 1).collect(),
+            };
         }
         Resolved::failed()
     }
@@ -227,7 +256,14 @@ impl Resolver {
     }
 
     /// One question to one server, within the work's bound.
-    async fn ask(&self, name: &Name, kind: RecordType, server: SocketAddr, recursion: bool, work: &Work) -> Option<Message> {
+    async fn ask(
+        &self,
+        name: &Name,
+        kind: RecordType,
+        server: SocketAddr,
+        recursion: bool,
+        work: &Work,
+    ) -> Option<Message> {
         if work.questions.fetch_add(1, Ordering::Relaxed) >= QUESTIONS {
             return None;
         }
@@ -269,11 +305,18 @@ impl Resolver {
         }
         let no_name = message.rcode == code::NXDOMAIN;
         // A denial is about the end of the chain of aliases.
-        let end = if message.answers.is_empty() { Some(name.clone()) } else { end_of_chain(&message.answers, name, kind) };
+        let end = if message.answers.is_empty() {
+            Some(name.clone())
+        } else {
+            end_of_chain(&message.answers, name, kind)
+        };
         if let Some(end) = end.filter(|end| end.is_within(zone))
             && (no_name || message.rcode == code::NOERROR)
         {
-            let soa = message.authority.iter().find(|r| r.kind == RecordType::SOA && r.class == 1 && end.is_within(&r.name));
+            let soa = message
+                .authority
+                .iter()
+                .find(|r| r.kind == RecordType::SOA && r.class == 1 && end.is_within(&r.name));
             cache.deny(&end, kind, no_name, soa.cloned(), now);
         }
     }
@@ -283,7 +326,8 @@ impl Resolver {
 fn sets(records: &[Record], zone: &Name) -> Vec<Vec<Record>> {
     let mut found: Vec<Vec<Record>> = Vec::new();
     for record in records.iter().filter(|record| record.class == 1 && record.name.is_within(zone)) {
-        match found.iter_mut().find(|set| set[0].name == record.name && set[0].kind == record.kind) {
+        match found.iter_mut().find(|set| set[0].name == record.name && set[0].kind == record.kind)
+        {
             Some(set) => set.push(record.clone()),
             None => found.push(vec![record.clone()]),
         }
@@ -302,7 +346,8 @@ fn end_of_chain(answers: &[Record], name: &Name, kind: RecordType) -> Option<Nam
         if answers.iter().any(|record| record.name == end && record.kind == kind) {
             return None;
         }
-        let alias = answers.iter().find(|record| record.name == end && record.kind == RecordType::CNAME);
+        let alias =
+            answers.iter().find(|record| record.name == end && record.kind == RecordType::CNAME);
         match alias.and_then(|alias| Name::from_wire(&alias.data).ok()) {
             Some(target) => end = target,
             None => break,
@@ -342,7 +387,10 @@ mod tests {
     fn rfc1034_5_2_2_chains_of_aliases_end_even_in_circles() {
         let name = Name::complete("a.test").unwrap();
         let chain = [alias("a.test", "b.test"), alias("b.test", "c.test")];
-        assert_eq!(end_of_chain(&chain, &name, RecordType::A), Some(Name::complete("c.test").unwrap()));
+        assert_eq!(
+            end_of_chain(&chain, &name, RecordType::A),
+            Some(Name::complete("c.test").unwrap())
+        );
         assert_eq!(end_of_chain(&chain, &name, RecordType::CNAME), None);
         assert_eq!(end_of_chain(&[], &name, RecordType::A), None);
         let circle = [alias("a.test", "b.test"), alias("b.test", "a.test")];

@@ -40,7 +40,12 @@ pub async fn run(service: Arc<Service>, mut tasks: mpsc::UnboundedReceiver<Task>
         if !held.settings.primaries.is_empty() {
             let soa = held.zone.as_ref().map(|zone| zone.soa);
             let expires = soa.map(|soa| Instant::now() + seconds(soa.expire));
-            let watch = Watch { origin: held.origin.clone(), due: Instant::now(), expires, wait: FIRST_RETRY.0 };
+            let watch = Watch {
+                origin: held.origin.clone(),
+                due: Instant::now(),
+                expires,
+                wait: FIRST_RETRY.0,
+            };
             watches.insert(held.origin.clone(), watch);
         } else if held.zone.is_some() {
             // A restart may have brought another version.
@@ -86,13 +91,17 @@ async fn refresh(service: &Arc<Service>, watch: &mut Watch) {
     for primary in &held.settings.primaries {
         match fetch(service, &watch.origin, old.as_deref(), primary.0).await {
             Ok(news) => {
-                let present = service.authority().get(&watch.origin).and_then(|held| held.zone.clone());
+                let present =
+                    service.authority().get(&watch.origin).and_then(|held| held.zone.clone());
                 if let Some(zone) = present {
                     watch.due = Instant::now() + seconds(zone.soa.refresh.max(1));
                     watch.expires = Some(Instant::now() + seconds(zone.soa.expire));
                     watch.wait = FIRST_RETRY.0;
                     if news {
-                        service.say(&format!("zone {}: copied from {}, serial {}", watch.origin, primary.0, zone.soa.serial));
+                        service.say(&format!(
+                            "zone {}: copied from {}, serial {}",
+                            watch.origin, primary.0, zone.soa.serial
+                        ));
                     }
                     return;
                 }
@@ -108,7 +117,11 @@ async fn refresh(service: &Arc<Service>, watch: &mut Watch) {
             wait
         }
     };
-    service.say(&format!("zone {}: no primary gives it ({}); next try in {retry} s", watch.origin, reasons.join("; ")));
+    service.say(&format!(
+        "zone {}: no primary gives it ({}); next try in {retry} s",
+        watch.origin,
+        reasons.join("; ")
+    ));
     watch.due = Instant::now() + seconds(retry);
     if watch.expires.is_some_and(|at| at <= Instant::now()) {
         watch.expires = None;
@@ -128,7 +141,8 @@ async fn fetch(
     let reply = upstream::ask(&query, primary, WAIT).await.map_err(|error| error.to_string())?;
     let soa = reply.answers.iter().find(|record| record.kind == RecordType::SOA);
     let soa = soa.filter(|_| reply.flags.has(Flags::AA));
-    let soa = soa.ok_or_else(|| format!("it has no authority for the zone ({})", reply.rcode_word()))?;
+    let soa =
+        soa.ok_or_else(|| format!("it has no authority for the zone ({})", reply.rcode_word()))?;
     let serial = serial_of(&soa.data);
     if old.is_some_and(|old| !is_later(serial, old.soa.serial)) {
         service.confirm_copy(origin);
@@ -138,7 +152,9 @@ async fn fetch(
     let entries = tokio::time::timeout(TRANSFER, transfer)
         .await
         .map_err(|_| "the transfer takes too long".to_owned())??;
-    service.take_copy(origin, entries).map_err(|mistake| format!("its zone is wrong: {mistake}"))?;
+    service
+        .take_copy(origin, entries)
+        .map_err(|mistake| format!("its zone is wrong: {mistake}"))?;
     Ok(true)
 }
 
@@ -154,9 +170,17 @@ async fn tell(service: Arc<Service>, origin: Name) {
         let mut query = Message::query(rand::random(), origin.clone(), RecordType::SOA, false);
         query.flags = Flags(4 << 11 | Flags::AA);
         query.edns = None;
-        query.answers = set.data.iter().map(|data| Record {
-            name: origin.clone(), kind: RecordType::SOA, class: 1, ttl: set.ttl, data: data.clone(),
-        }).collect();
+        query.answers = set
+            .data
+            .iter()
+            .map(|data| Record {
+                name: origin.clone(),
+                kind: RecordType::SOA,
+                class: 1,
+                ttl: set.ttl,
+                data: data.clone(),
+            })
+            .collect();
         let (service, origin) = (service.clone(), origin.clone());
         told.spawn(async move {
             let mut wait = Duration::from_secs(2);

@@ -23,7 +23,9 @@ struct Sockets {
 
 /// Why the server cannot listen.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address} ({transport}): {source}; another server may be there, or the right to open low ports is missing")]
+#[error(
+    "cannot listen on {address} ({transport}): {source}; another server may be there, or the right to open low ports is missing"
+)]
 pub struct Error {
     address: SocketAddr,
     transport: &'static str,

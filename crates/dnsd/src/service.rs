@@ -122,7 +122,9 @@ impl Service {
     pub fn resolves_for(&self, client: IpAddr) -> bool {
         let resolves = self.config.recursion.is_some() || !self.config.forward.is_empty();
         let allowed = &self.config.allow_recursion;
-        resolves && (allowed.is_empty() || allowed.iter().any(|net| net.contains(&client.to_canonical())))
+        resolves
+            && (allowed.is_empty()
+                || allowed.iter().any(|net| net.contains(&client.to_canonical())))
     }
 
     /// The switch.
@@ -158,7 +160,9 @@ impl Service {
         if self.on.send_replace(on) == on && listening.borrow().error.is_none() {
             return Ok(());
         }
-        let done = listening.wait_for(|now| now.turn > turn && now.addresses.is_empty() != on || now.error.is_some());
+        let done = listening.wait_for(|now| {
+            now.turn > turn && now.addresses.is_empty() != on || now.error.is_some()
+        });
         match tokio::time::timeout(std::time::Duration::from_secs(5), done).await {
             Ok(Ok(now)) => now.error.clone().map_or(Ok(()), Err),
             _ => Err("the sockets do not follow the switch".into()),
@@ -233,9 +237,13 @@ impl Service {
         let (Ok(query), Ok(mut message)) = (Query::read(request), Message::read(request)) else {
             return refused(code::FORMERR);
         };
-        let Some(question) = message.questions.first().cloned() else { return refused(code::FORMERR) };
+        let Some(question) = message.questions.first().cloned() else {
+            return refused(code::FORMERR);
+        };
         let before = Message::read(partial).ok();
-        let own = before.map(|message| (message.flags, message.answers)).filter(|(_, answers)| !answers.is_empty());
+        let own = before
+            .map(|message| (message.flags, message.answers))
+            .filter(|(_, answers)| !answers.is_empty());
         // The last alias of ours says where it goes on.
         let alias = own.as_ref().and_then(|(_, answers)| {
             let last = answers.iter().rfind(|record| record.kind == dnswire::RecordType::CNAME)?;
@@ -251,7 +259,11 @@ impl Service {
         message.answers.extend(resolved.answers);
         message.authority = resolved.authority;
         message.additional.clear();
-        message.edns = query.edns.map(|edns| Edns { size: asked.udp_size, dnssec: edns.dnssec, ..Edns::default() });
+        message.edns = query.edns.map(|edns| Edns {
+            size: asked.udp_size,
+            dnssec: edns.dnssec,
+            ..Edns::default()
+        });
         let limit = match query.edns {
             _ if asked.tcp => 65_535,
             Some(edns) => usize::from(edns.size.min(asked.udp_size)).max(512),

@@ -54,8 +54,9 @@ impl Key {
     /// # Errors
     /// [`Error::Make`].
     pub fn make() -> Result<Self, Error> {
-        let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
-            .map_err(|_| Error::Make)?;
+        let pkcs8 =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .map_err(|_| Error::Make)?;
         Self::read(pkcs8.as_ref())
     }
 
@@ -136,7 +137,10 @@ pub fn sign(zone: &Zone, key: &Key, how: Denial, now: u32) -> Result<Vec<Entry>,
         kinds.push(RecordType::DNSKEY);
         if how == Denial::Nsec3 {
             kinds.push(RecordType::NSEC3PARAM);
-            sets.insert((origin.clone(), RecordType::NSEC3PARAM), (0, vec![[1, 0, 0, 0, 0].into()]));
+            sets.insert(
+                (origin.clone(), RecordType::NSEC3PARAM),
+                (0, vec![[1, 0, 0, 0, 0].into()]),
+            );
         }
     }
     match how {

@@ -44,14 +44,24 @@ impl Store {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         for part in ["zones", "keys"] {
             let path = folder.join(part);
-            std::fs::create_dir_all(&path).map_err(|source| Error { path, what: "made", source })?;
+            std::fs::create_dir_all(&path).map_err(|source| Error {
+                path,
+                what: "made",
+                source,
+            })?;
         }
         Ok(Self { folder: folder.into() })
     }
 
     /// A file of a zone; no byte of its name can leave the folder.
     fn path(&self, part: &str, origin: &Name, ending: &str) -> PathBuf {
-        let clean = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c.to_string() } else { format!("%{:02x}", u32::from(c)) };
+        let clean = |c: char| {
+            if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                c.to_string()
+            } else {
+                format!("%{:02x}", u32::from(c))
+            }
+        };
         let name: String = origin.lower().short().chars().map(clean).collect();
         let name = if name == "." { "root".into() } else { name };
         self.folder.join(part).join(format!("{name}.{ending}"))
@@ -119,8 +129,12 @@ impl Store {
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     let write = || {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&new)?;
         file.write_all(bytes)?;
         file.sync_data()?;
         std::fs::rename(&new, path)
@@ -148,6 +162,9 @@ mod tests {
         store.keep_on(true).unwrap();
         assert!(store.on());
         let odd = Name::complete("a/\\.\\./b").unwrap();
-        assert_eq!(store.path("zones", &odd, "zone").parent().unwrap(), folder.path().join("zones"));
+        assert_eq!(
+            store.path("zones", &odd, "zone").parent().unwrap(),
+            folder.path().join("zones")
+        );
     }
 }

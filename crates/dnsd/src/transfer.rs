@@ -17,7 +17,11 @@ const FULL: usize = 16_000;
 ///
 /// # Errors
 /// The response code.
-pub fn messages(authority: &Authority, request: &[u8], client: IpAddr) -> Result<Vec<Vec<u8>>, u16> {
+pub fn messages(
+    authority: &Authority,
+    request: &[u8],
+    client: IpAddr,
+) -> Result<Vec<Vec<u8>>, u16> {
     let query = Query::read(request).map_err(|_| code::FORMERR)?;
     let name = query.name.to_ascii_lowercase();
     let held = authority.by_key(&name).ok_or(code::NOTAUTH)?;
@@ -80,7 +84,9 @@ fn pack(query: &Query<'_>, request: &[u8], records: &[Entry]) -> Vec<Vec<u8>> {
         let mut count = 0;
         while let Some(entry) = rest.peek() {
             let wire = entry.name.wire();
-            if writer.len() > FULL || writer.record(wire, entry.kind, entry.ttl, &entry.data).is_err() {
+            if writer.len() > FULL
+                || writer.record(wire, entry.kind, entry.ttl, &entry.data).is_err()
+            {
                 break;
             }
             count += 1;

@@ -32,7 +32,8 @@ fn answers(query: &Message, message: &Message) -> bool {
 /// # Errors
 /// [`Error`].
 pub async fn ask(query: &Message, server: SocketAddr, wait: Duration) -> Result<Message, Error> {
-    let message = tokio::time::timeout(wait, udp(query, server)).await.map_err(|_| Error::Silent)??;
+    let message =
+        tokio::time::timeout(wait, udp(query, server)).await.map_err(|_| Error::Silent)??;
     if !message.flags.has(Flags::TC) {
         return Ok(message);
     }
@@ -45,7 +46,8 @@ pub async fn ask(query: &Message, server: SocketAddr, wait: Duration) -> Result<
 }
 
 async fn udp(query: &Message, server: SocketAddr) -> Result<Message, Error> {
-    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr =
+        if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     // A new socket each time: its random port and the random number guard against forged answers
     // (RFC 5452 section 9.2).
     let socket = UdpSocket::bind(any).await?;

@@ -1,5 +1,10 @@
 //! Authoritative answers, judged by dig and named-checkzone.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking and says what it skips"
+)]
 
 mod common;
 
@@ -14,7 +19,11 @@ use dnswire::{Flags, Message, Name, RecordType};
 fn rfc1034_4_2_1_a_delegation_is_answered_with_glue_and_without_authority() {
     let folder = folder();
     let server = lab(folder.path());
-    let Some(text) = dig(server.address, "www.sub.lab.test A +norec +noall +comments +authority +additional") else { return };
+    let Some(text) =
+        dig(server.address, "www.sub.lab.test A +norec +noall +comments +authority +additional")
+    else {
+        return;
+    };
     assert!(text.contains("status: NOERROR") && text.contains(";; flags: qr; QUERY"), "{text}");
     assert!(text.contains("sub.lab.test.\t\t300\tIN\tNS\tns.sub.lab.test."), "{text}");
     assert!(text.contains("ns.sub.lab.test.\t300\tIN\tA\t10.0.1.1"), "{text}");
@@ -24,7 +33,9 @@ fn rfc1034_4_2_1_a_delegation_is_answered_with_glue_and_without_authority() {
 fn rfc1034_3_6_2_aliases_are_followed_across_the_servers_zones() {
     let folder = folder();
     let server = lab(folder.path());
-    let Some(text) = dig(server.address, "out.lab.test A +norec +noall +comments +answer") else { return };
+    let Some(text) = dig(server.address, "out.lab.test A +norec +noall +comments +answer") else {
+        return;
+    };
     assert!(text.contains("flags: qr aa") && text.contains("10.9.0.2"), "{text}");
     let (code, aa, data) = brief(&query(server.address, "deep.lab.test", "A"));
     assert_eq!((code.as_str(), aa, data.len()), ("NOERROR", true, 4));
@@ -54,7 +65,11 @@ fn rfc4592_2_2_2_empty_names_exist() {
     let folder = folder();
     let server = lab(folder.path());
     for name in ["ent.lab.test", "b.ent.lab.test", "_tcp.lab.test"] {
-        assert_eq!(brief(&query(server.address, name, "A")), ("NOERROR".into(), true, vec![]), "{name}");
+        assert_eq!(
+            brief(&query(server.address, name, "A")),
+            ("NOERROR".into(), true, vec![]),
+            "{name}"
+        );
     }
     assert_eq!(brief(&query(server.address, "x.ent.lab.test", "A")).0, "NXDOMAIN");
 }
@@ -77,7 +92,11 @@ fn rfc4035_3_1_4_1_ds_is_the_parents() {
     let message = query(server.address, "signed.lab.test", "DS");
     assert_eq!((message.answers.len(), message.flags.has(Flags::AA)), (1, true));
     let message = query(server.address, "sub.lab.test", "DS");
-    assert!(message.answers.is_empty() && message.flags.has(Flags::AA) && message.authority[0].kind == RecordType::SOA);
+    assert!(
+        message.answers.is_empty()
+            && message.flags.has(Flags::AA)
+            && message.authority[0].kind == RecordType::SOA
+    );
 }
 
 #[test]
@@ -120,7 +139,8 @@ fn rfc6891_6_edns_versions_sizes_and_its_absence() {
     }
     let plain = Ask { size: None, ..Ask::new("lab.test", "SOA") };
     assert!(ask(server.address, &plain).edns.is_none());
-    let message = ask(server.address, &Ask { size: Some(4096), dnssec: true, ..Ask::new("lab.test", "SOA") });
+    let message =
+        ask(server.address, &Ask { size: Some(4096), dnssec: true, ..Ask::new("lab.test", "SOA") });
     let edns = message.edns.unwrap();
     assert_eq!((edns.size, edns.dnssec, edns.version), (1232, true, 0));
 }
@@ -135,7 +155,10 @@ fn rfc2181_9_what_does_not_fit_is_truncated_and_tcp_has_it() {
         assert!(message.answers.is_empty());
     }
     let Some(text) = dig(server.address, "big.lab.test TXT +bufsize=512 +norec") else { return };
-    assert!(text.contains("Truncated, retrying in TCP mode") && text.contains("ANSWER: 6"), "{text}");
+    assert!(
+        text.contains("Truncated, retrying in TCP mode") && text.contains("ANSWER: 6"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -163,7 +186,8 @@ fn rfc7766_6_2_1_1_several_questions_on_one_tcp_connection() {
 fn rfc4343_3_the_case_of_the_question_comes_back() {
     let folder = folder();
     let server = lab(folder.path());
-    let reply = exchange(server.address, &Ask::new("wEb.LaB.tEsT", "A").message().write(512)).unwrap();
+    let reply =
+        exchange(server.address, &Ask::new("wEb.LaB.tEsT", "A").message().write(512)).unwrap();
     let message = Message::read(&reply).unwrap();
     assert_eq!(message.questions[0].name.to_string(), "wEb.LaB.tEsT.");
     assert_eq!(message.answers[0].name.to_string(), "wEb.LaB.tEsT.");
@@ -185,7 +209,11 @@ fn rfc1035_3_3_mx_ns_and_srv_bring_addresses_along() {
     let additional = texts(&query(server.address, "lab.test", "MX").additional);
     assert_eq!(
         additional,
-        ["mail.lab.test. 300 A 10.0.0.3", "mail.lab.test. 300 AAAA 2001:db8::3", "mail.other.test. 300 A 10.9.0.3"]
+        [
+            "mail.lab.test. 300 A 10.0.0.3",
+            "mail.lab.test. 300 AAAA 2001:db8::3",
+            "mail.other.test. 300 A 10.9.0.3"
+        ]
     );
     assert_eq!(query(server.address, "_imap._tcp.lab.test", "SRV").additional.len(), 2);
 }
@@ -194,12 +222,17 @@ fn rfc1035_3_3_mx_ns_and_srv_bring_addresses_along() {
 fn rfc5936_2_the_whole_zone_for_those_who_may() {
     let folder = folder();
     let server = lab(folder.path());
-    let (Some(whole), Some(refused)) = (dig(server.address, "lab.test AXFR"), dig(server.address, "other.test AXFR")) else { return };
+    let (Some(whole), Some(refused)) =
+        (dig(server.address, "lab.test AXFR"), dig(server.address, "other.test AXFR"))
+    else {
+        return;
+    };
     assert!(refused.contains("Transfer failed"), "{refused}");
     let Some(checker) = common::tool("named-checkzone") else { return };
     // What was transferred is the zone, to the judge of zones.
     let copy = folder.path().join("copy.zone");
-    let lines: Vec<_> = whole.lines().filter(|line| !line.starts_with(';') && !line.is_empty()).collect();
+    let lines: Vec<_> =
+        whole.lines().filter(|line| !line.starts_with(';') && !line.is_empty()).collect();
     let (_, records) = lines.split_last().unwrap();
     std::fs::write(&copy, records.join("\n") + "\n").unwrap();
     let output = |file: &std::path::Path| {
@@ -210,8 +243,11 @@ fn rfc5936_2_the_whole_zone_for_those_who_may() {
             .unwrap();
         let text = String::from_utf8(run.stdout).unwrap();
         assert!(run.status.success(), "{text}");
-        let mut lines: Vec<_> =
-            text.lines().filter(|line| line.contains("\tIN ") || line.contains(" IN ")).map(str::to_owned).collect();
+        let mut lines: Vec<_> = text
+            .lines()
+            .filter(|line| line.contains("\tIN ") || line.contains(" IN "))
+            .map(str::to_owned)
+            .collect();
         lines.sort();
         lines
     };
@@ -257,9 +293,19 @@ fn rfc1035_5_zones_that_named_checkzone_refuses_are_refused() {
     ] {
         let whole = format!("{head}{text}");
         std::fs::write(&file, &whole).unwrap();
-        let judge = Command::new(&checker).args(["-i", "none", "-k", "ignore", "z.test"]).arg(&file).output().unwrap();
-        let ours = dnsd::master::parse(&origin, &whole).and_then(|entries| dnsd::zone::build(&origin, entries));
-        assert_eq!(judge.status.success(), good, "{text}: {}", String::from_utf8_lossy(&judge.stdout));
+        let judge = Command::new(&checker)
+            .args(["-i", "none", "-k", "ignore", "z.test"])
+            .arg(&file)
+            .output()
+            .unwrap();
+        let ours = dnsd::master::parse(&origin, &whole)
+            .and_then(|entries| dnsd::zone::build(&origin, entries));
+        assert_eq!(
+            judge.status.success(),
+            good,
+            "{text}: {}",
+            String::from_utf8_lossy(&judge.stdout)
+        );
         assert_eq!(ours.is_ok(), good, "{text}: {ours:?}");
         if let Err(mistake) = ours {
             assert!(mistake.line >= 5, "{text}: {mistake}");
@@ -273,7 +319,12 @@ fn an_own_zone_alone_is_served_from_the_command_line() {
     common::zones(folder.path());
     let address = std::net::SocketAddr::from(([127, 0, 0, 1], common::free_port()));
     let mut command = Command::new(env!("CARGO_BIN_EXE_dnsd"));
-    command.current_dir(folder.path()).args(["--zone", "other.test=other.zone", "--listen", &address.to_string()]);
+    command.current_dir(folder.path()).args([
+        "--zone",
+        "other.test=other.zone",
+        "--listen",
+        &address.to_string(),
+    ]);
     let server = common::start(command, address);
     assert_eq!(brief(&query(server.address, "www.other.test", "A")).2, ["A 10.9.0.2"]);
     let bad = folder.path().join("bad.zone");
@@ -283,5 +334,8 @@ fn an_own_zone_alone_is_served_from_the_command_line() {
         .output()
         .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
-    assert!(!output.status.success() && text.contains("line 4: `1.2.3` is not an IPv4 address"), "{text}");
+    assert!(
+        !output.status.success() && text.contains("line 4: `1.2.3` is not an IPv4 address"),
+        "{text}"
+    );
 }

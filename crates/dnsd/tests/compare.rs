@@ -1,5 +1,10 @@
 //! The same zones beside NSD and BIND: every field of every answer, and every difference explained.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking and says what it skips"
+)]
 
 mod common;
 
@@ -74,10 +79,13 @@ zone \"other.test\" {{ type primary; file \"other.zone\"; }};
 /// The fields of an answer that must agree. Left out, as each server is free in them: the
 /// authority's NS of a positive answer and additional records other than glue.
 fn fields(message: &Message) -> Vec<(&'static str, String)> {
-    let referral = message.answers.is_empty() && message.authority.iter().any(|r| r.kind.to_string() == "NS");
+    let referral =
+        message.answers.is_empty() && message.authority.iter().any(|r| r.kind.to_string() == "NS");
     let negative = message.answers.is_empty() || message.rcode != 0;
     let truncated = message.flags.has(Flags::TC);
-    let list = |records: &[dnswire::Record]| if truncated { String::new() } else { texts(records).join(" | ") };
+    let list = |records: &[dnswire::Record]| {
+        if truncated { String::new() } else { texts(records).join(" | ") }
+    };
     vec![
         ("rcode", message.rcode_word()),
         ("aa", message.flags.has(Flags::AA).to_string()),
@@ -85,7 +93,15 @@ fn fields(message: &Message) -> Vec<(&'static str, String)> {
         ("rd", message.flags.has(Flags::RD).to_string()),
         ("ra", message.flags.has(Flags::RA).to_string()),
         ("question", format!("{:?}", message.questions)),
-        ("edns", message.edns.as_ref().map(|edns| (edns.version, edns.dnssec)).map(|e| format!("{e:?}")).unwrap_or_default()),
+        (
+            "edns",
+            message
+                .edns
+                .as_ref()
+                .map(|edns| (edns.version, edns.dnssec))
+                .map(|e| format!("{e:?}"))
+                .unwrap_or_default(),
+        ),
         ("answer", list(&message.answers)),
         ("authority", if referral || negative { list(&message.authority) } else { String::new() }),
         ("glue", if referral { list(&message.additional) } else { String::new() }),
@@ -114,9 +130,14 @@ fn compare(name: &str, theirs: SocketAddr, ours: SocketAddr) -> Vec<String> {
         let (a, b) = (ask(ours, &question), ask(theirs, &question));
         for ((field, our), (_, their)) in fields(&a).into_iter().zip(fields(&b)) {
             let asked = format!("{} {}", question.name, question.kind);
-            let explained = EXPLAINED.iter().any(|(who, what, which, _)| *who == name && *what == asked && *which == field);
+            let explained = EXPLAINED
+                .iter()
+                .any(|(who, what, which, _)| *who == name && *what == asked && *which == field);
             if our != their && !explained {
-                found.push(format!("{name}: {asked} {:?}: {field}\n   ours   {our}\n   theirs {their}", (question.size, question.dnssec, question.class)));
+                found.push(format!(
+                    "{name}: {asked} {:?}: {field}\n   ours   {our}\n   theirs {their}",
+                    (question.size, question.dnssec, question.class)
+                ));
             }
         }
     }

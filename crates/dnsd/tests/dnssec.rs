@@ -1,5 +1,10 @@
 //! Signed zones, validated by delv.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking and says what it skips"
+)]
 
 mod common;
 
@@ -22,11 +27,16 @@ fn start(folder: &Path, denial: &str) -> Running {
 /// What delv says of a question, with the zone's own key as the anchor.
 fn delv(folder: &Path, server: &Running, question: &str) -> Option<String> {
     let program = tool("delv")?;
-    let keys = admin(&folder.join("dns.sock"), json!({ "op": "keys", "zone": "lab.test" })).unwrap();
+    let keys =
+        admin(&folder.join("dns.sock"), json!({ "op": "keys", "zone": "lab.test" })).unwrap();
     let key = keys["keys"][0]["dnskey"].as_str().unwrap();
     let (numbers, key) = key.rsplit_once(' ').unwrap();
     let anchor = folder.join("anchor");
-    std::fs::write(&anchor, format!("trust-anchors {{ \"lab.test.\" static-key {numbers} \"{key}\"; }};\n")).unwrap();
+    std::fs::write(
+        &anchor,
+        format!("trust-anchors {{ \"lab.test.\" static-key {numbers} \"{key}\"; }};\n"),
+    )
+    .unwrap();
     let output = Command::new(program)
         .args(["@127.0.0.1", "-p", &server.address.port().to_string(), "-a"])
         .arg(&anchor)
@@ -34,7 +44,10 @@ fn delv(folder: &Path, server: &Running, question: &str) -> Option<String> {
         .args(question.split(' '))
         .output()
         .unwrap();
-    Some(String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    Some(
+        String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr),
+    )
 }
 
 fn judge(denial: &str) {
@@ -64,7 +77,8 @@ fn judge(denial: &str) {
     }
     // After a change everything is signed again.
     let socket = folder.path().join("dns.sock");
-    admin(&socket, json!({ "op": "add", "zone": "lab.test", "record": "new A 10.0.0.77" })).unwrap();
+    admin(&socket, json!({ "op": "add", "zone": "lab.test", "record": "new A 10.0.0.77" }))
+        .unwrap();
     let text = delv(folder.path(), &server, "new.lab.test A").unwrap();
     assert!(text.contains("; fully validated") && text.contains("10.0.0.77"), "{text}");
 }
@@ -111,13 +125,17 @@ fn a_signed_zone_satisfies_dnssec_verify() {
     for denial in ["nsec", "nsec3"] {
         let folder = folder();
         let server = start(folder.path(), denial);
-        let (Some(program), Some(text)) = (tool("dnssec-verify"), common::dig(server.address, "lab.test AXFR +onesoa")) else {
+        let (Some(program), Some(text)) =
+            (tool("dnssec-verify"), common::dig(server.address, "lab.test AXFR +onesoa"))
+        else {
             return;
         };
         let file = folder.path().join("signed.zone");
         std::fs::write(&file, text).unwrap();
-        let output = Command::new(program).args(["-z", "-o", "lab.test"]).arg(&file).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let output =
+            Command::new(program).args(["-z", "-o", "lab.test"]).arg(&file).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned()
+            + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{denial}: {said}");
     }
 }

@@ -1,5 +1,10 @@
 //! Our messages as hickory-proto writes and reads them: an independent judge of the wire format.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking and says what it skips"
+)]
 
 mod common;
 
@@ -25,19 +30,28 @@ fn rfc1035_4_1_hickory_asks_and_understands_every_answer() {
             message.set_edns(edns);
         }
         let reply = exchange(server.address, &message.to_vec().unwrap()).unwrap();
-        let theirs = Message::from_vec(&reply).unwrap_or_else(|error| panic!("{question:?}: {error}"));
+        let theirs =
+            Message::from_vec(&reply).unwrap_or_else(|error| panic!("{question:?}: {error}"));
         let ours = ask(server.address, &question);
         assert_eq!(theirs.queries, [query], "{question:?}");
         assert_eq!(u16::from(theirs.metadata.response_code), ours.rcode, "{question:?}");
-        assert_eq!(theirs.metadata.authoritative, ours.flags.has(dnswire::Flags::AA), "{question:?}");
+        assert_eq!(
+            theirs.metadata.authoritative,
+            ours.flags.has(dnswire::Flags::AA),
+            "{question:?}"
+        );
         for (theirs, ours) in [
             (&theirs.answers, &ours.answers),
             (&theirs.authorities, &ours.authority),
             (&theirs.additionals, &ours.additional),
         ] {
             let list = |n: &str, t: u32, k: u16| format!("{} {t} {k}", n.to_ascii_lowercase());
-            let a: Vec<_> = theirs.iter().map(|r| list(&r.name.to_string(), r.ttl, r.record_type().into())).collect();
-            let b: Vec<_> = ours.iter().map(|r| list(&r.name.to_string(), r.ttl, r.kind.0)).collect();
+            let a: Vec<_> = theirs
+                .iter()
+                .map(|r| list(&r.name.to_string(), r.ttl, r.record_type().into()))
+                .collect();
+            let b: Vec<_> =
+                ours.iter().map(|r| list(&r.name.to_string(), r.ttl, r.kind.0)).collect();
             assert_eq!(a, b, "{question:?}");
         }
     }

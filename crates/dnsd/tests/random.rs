@@ -1,5 +1,10 @@
 //! A million random packets, and what a server must never do with them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking and says what it skips"
+)]
 
 mod common;
 
@@ -42,9 +47,15 @@ impl Random {
 #[test]
 fn a_million_random_packets_get_an_answer_or_none_and_never_more_than_allowed() {
     let authority = authority();
-    let seeds: Vec<Vec<u8>> = [("web.lab.test", "A"), ("y.wild.lab.test", "MX"), ("www.dn.lab.test", "A"), ("big.lab.test", "TXT"), ("www.sub.lab.test", "NS")]
-        .map(|(name, kind)| common::Ask::new(name, kind).message().write(512))
-        .into();
+    let seeds: Vec<Vec<u8>> = [
+        ("web.lab.test", "A"),
+        ("y.wild.lab.test", "MX"),
+        ("www.dn.lab.test", "A"),
+        ("big.lab.test", "TXT"),
+        ("www.sub.lab.test", "NS"),
+    ]
+    .map(|(name, kind)| common::Ask::new(name, kind).message().write(512))
+    .into();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let mut out = Vec::new();
     let (mut replies, mut drops) = (0usize, 0usize);
@@ -76,7 +87,10 @@ fn a_million_random_packets_get_an_answer_or_none_and_never_more_than_allowed() 
             Verdict::Reply => {
                 replies += 1;
                 assert!(tcp || out.len() <= 1232, "{packet:?}");
-                assert!(out.len() >= 12 && out[..2] == packet[..2] && out[2] & 0x80 != 0, "{packet:?}");
+                assert!(
+                    out.len() >= 12 && out[..2] == packet[..2] && out[2] & 0x80 != 0,
+                    "{packet:?}"
+                );
             }
             Verdict::Drop => {
                 drops += 1;
@@ -87,7 +101,8 @@ fn a_million_random_packets_get_an_answer_or_none_and_never_more_than_allowed() 
         }
         // Every so often the answer is read whole.
         if tried % 64 == 0 && !out.is_empty() {
-            dnswire::Message::read(&out).unwrap_or_else(|error| panic!("{error}: {packet:?} -> {out:?}"));
+            dnswire::Message::read(&out)
+                .unwrap_or_else(|error| panic!("{error}: {packet:?} -> {out:?}"));
         }
     }
     assert!(replies > tried / 4 && drops > 0, "{replies} {drops}");

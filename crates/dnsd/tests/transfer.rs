@@ -1,5 +1,10 @@
 //! Secondary zones: whole and incremental copies, NOTIFY, expiry; beside BIND and NSD.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test ends by panicking and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test ends by panicking and says what it skips"
+)]
 
 mod common;
 
@@ -10,7 +15,8 @@ use std::process::Command;
 use common::{Running, admin, brief, dig, dnsd, folder, free_port, query, tool, wait_for};
 use serde_json::json;
 
-const ZONE: &str = "$TTL 300\n@ SOA ns admin 1 3600 900 604800 60\n@ NS ns\nns A 127.0.0.1\nwww A 10.0.0.2\n";
+const ZONE: &str =
+    "$TTL 300\n@ SOA ns admin 1 3600 900 604800 60\n@ NS ns\nns A 127.0.0.1\nwww A 10.0.0.2\n";
 
 fn serial(server: SocketAddr, zone: &str) -> Option<u64> {
     let message = query(server, zone, "SOA");
@@ -43,10 +49,14 @@ fn rfc1996_3_a_secondary_follows_its_primary_and_answers_without_it() {
     let secondary = dnsd(folder.path(), "secondary", "127.0.0.2", port, &config);
     wait_for("the first copy", || serial(secondary.address, "lab.test").filter(|n| *n == 1));
     // Told of a change, it takes the difference.
-    for (record, name, expected) in [("new A 10.0.0.3", "new.lab.test", "A 10.0.0.3"), ("x.y TXT z", "x.y.lab.test", "TXT \"z\"")] {
+    for (record, name, expected) in [
+        ("new A 10.0.0.3", "new.lab.test", "A 10.0.0.3"),
+        ("x.y TXT z", "x.y.lab.test", "TXT \"z\""),
+    ] {
         admin(&socket, json!({ "op": "add", "zone": "lab.test", "record": record })).unwrap();
         wait_for("the change", || {
-            let (_, aa, data) = brief(&query(secondary.address, name, expected.split(' ').next().unwrap()));
+            let (_, aa, data) =
+                brief(&query(secondary.address, name, expected.split(' ').next().unwrap()));
             (aa && data == [expected]).then_some(())
         });
     }
@@ -54,9 +64,15 @@ fn rfc1996_3_a_secondary_follows_its_primary_and_answers_without_it() {
     // RFC 1995 section 4: what an old copy lacks.
     if let Some(text) = dig(primary.address, "lab.test IXFR=1 +noall +answer +onesoa") {
         let records: Vec<_> = text.lines().filter(|line| line.contains("\tIN\t")).collect();
-        assert!(records.iter().any(|line| line.contains("10.0.0.3")) && !text.contains("10.0.0.2"), "{text}");
+        assert!(
+            records.iter().any(|line| line.contains("10.0.0.3")) && !text.contains("10.0.0.2"),
+            "{text}"
+        );
     }
-    let refused = admin(&folder.path().join("secondary.sock"), json!({ "op": "add", "zone": "lab.test", "record": "a A 10.0.0.1" }));
+    let refused = admin(
+        &folder.path().join("secondary.sock"),
+        json!({ "op": "add", "zone": "lab.test", "record": "a A 10.0.0.1" }),
+    );
     assert_eq!(refused.unwrap_err().code, "secondary");
     // Restarted without its primary, it answers from its copy.
     drop(primary);
@@ -90,12 +106,17 @@ fn rfc5936_2_bind_copies_our_zone_and_follows_our_notices() {
     let folder = folder();
     let port = free_port();
     // BIND listens on addresses of interfaces alone, so that ours is the other loopback address.
-    let (_primary, socket) = primary(folder.path(), "127.0.0.2", port, &format!("127.0.0.1:{port}"));
-    let zone = format!("zone \"lab.test\" {{ type secondary; primaries port {port} {{ 127.0.0.2; }}; file \"copy.zone\"; masterfile-format text; allow-notify {{ any; }}; }};");
+    let (_primary, socket) =
+        primary(folder.path(), "127.0.0.2", port, &format!("127.0.0.1:{port}"));
+    let zone = format!(
+        "zone \"lab.test\" {{ type secondary; primaries port {port} {{ 127.0.0.2; }}; file \"copy.zone\"; masterfile-format text; allow-notify {{ any; }}; }};"
+    );
     let Some(bind) = named(folder.path(), port, &zone) else { return };
     wait_for("BIND's copy", || serial(bind.address, "lab.test").filter(|n| *n == 1));
     admin(&socket, json!({ "op": "add", "zone": "lab.test", "record": "new A 10.0.0.3" })).unwrap();
-    wait_for("BIND's new copy", || (brief(&query(bind.address, "new.lab.test", "A")).2 == ["A 10.0.0.3"]).then_some(()));
+    wait_for("BIND's new copy", || {
+        (brief(&query(bind.address, "new.lab.test", "A")).2 == ["A 10.0.0.3"]).then_some(())
+    });
 }
 
 #[test]
@@ -108,7 +129,12 @@ fn rfc5936_2_we_copy_binds_zone() {
     let config = format!("zones: [{{ name: lab.test, primaries: ['127.0.0.1:{port}'] }}]\n");
     let ours = dnsd(folder.path(), "secondary", "127.0.0.2", port, &config);
     wait_for("our copy", || serial(ours.address, "lab.test"));
-    for (name, kind) in [("y.wild.lab.test", "A"), ("big.lab.test", "TXT"), ("www.sub.lab.test", "A"), ("unknown.lab.test", "TYPE65280")] {
+    for (name, kind) in [
+        ("y.wild.lab.test", "A"),
+        ("big.lab.test", "TXT"),
+        ("www.sub.lab.test", "A"),
+        ("unknown.lab.test", "TYPE65280"),
+    ] {
         let (a, b) = (query(ours.address, name, kind), query(bind.address, name, kind));
         assert_eq!(common::texts(&a.answers), common::texts(&b.answers), "{name}");
     }

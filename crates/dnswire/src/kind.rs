@@ -69,7 +69,8 @@ impl FromStr for RecordType {
     fn from_str(word: &str) -> Result<Self, String> {
         let number = || {
             let (head, tail) = word.split_at_checked(4)?;
-            let digits = head.eq_ignore_ascii_case("TYPE") && tail.bytes().all(|b| b.is_ascii_digit());
+            let digits =
+                head.eq_ignore_ascii_case("TYPE") && tail.bytes().all(|b| b.is_ascii_digit());
             if digits { tail.parse().ok().map(Self) } else { None }
         };
         Self::by_word(word)
@@ -93,8 +94,18 @@ pub fn class_word(class: u16) -> String {
 /// The word of a response code: `NOERROR`, `NXDOMAIN`, …
 pub fn rcode_word(code: u16) -> String {
     const WORDS: [&str; 12] = [
-        "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET",
-        "NXRRSET", "NOTAUTH", "NOTZONE", "DSOTYPENI",
+        "NOERROR",
+        "FORMERR",
+        "SERVFAIL",
+        "NXDOMAIN",
+        "NOTIMP",
+        "REFUSED",
+        "YXDOMAIN",
+        "YXRRSET",
+        "NXRRSET",
+        "NOTAUTH",
+        "NOTZONE",
+        "DSOTYPENI",
     ];
     match (WORDS.get(usize::from(code)), code) {
         (Some(word), _) => (*word).into(),

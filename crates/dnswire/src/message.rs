@@ -31,8 +31,13 @@ impl Flags {
     /// The words of the bits that are set, as `dig` prints them.
     pub fn words(self) -> Vec<&'static str> {
         let all = [
-            (Self::QR, "qr"), (Self::AA, "aa"), (Self::TC, "tc"), (Self::RD, "rd"),
-            (Self::RA, "ra"), (Self::AD, "ad"), (Self::CD, "cd"),
+            (Self::QR, "qr"),
+            (Self::AA, "aa"),
+            (Self::TC, "tc"),
+            (Self::RD, "rd"),
+            (Self::RA, "ra"),
+            (Self::AD, "ad"),
+            (Self::CD, "cd"),
         ];
         all.into_iter().filter(|(bit, _)| self.has(*bit)).map(|(_, word)| word).collect()
     }
@@ -149,7 +154,9 @@ impl Message {
                 let record = read_record(bytes, &mut at)?;
                 if record.kind == RecordType::OPT {
                     if section != 3 || message.edns.is_some() || !record.name.is_root() {
-                        return Err(WireError::Form("more than one OPT record, or one out of place"));
+                        return Err(WireError::Form(
+                            "more than one OPT record, or one out of place",
+                        ));
                     }
                     message.rcode |= u16::try_from(record.ttl >> 24).unwrap_or_default() << 4;
                     message.edns = Some(read_edns(&record)?);
@@ -180,7 +187,9 @@ impl Message {
         let room = opt.as_ref().map_or(0, |data| data.len() + 11);
         writer.reserve(room);
         let mut counts = [u16::try_from(self.questions.len()).unwrap_or(u16::MAX), 0, 0, 0];
-        'all: for (n, section) in [&self.answers, &self.authority, &self.additional].into_iter().enumerate() {
+        'all: for (n, section) in
+            [&self.answers, &self.authority, &self.additional].into_iter().enumerate()
+        {
             for record in section {
                 let wire = record.name.wire();
                 if writer.any(wire, record.kind, record.class, record.ttl, &record.data).is_err() {
@@ -226,7 +235,8 @@ fn edns_data(edns: &Edns) -> Vec<u8> {
 
 fn read_edns(record: &Record) -> Result<Edns, WireError> {
     let [_, version, high, _] = record.ttl.to_be_bytes();
-    let mut edns = Edns { size: record.class, version, dnssec: high & 0x80 != 0, options: Vec::new() };
+    let mut edns =
+        Edns { size: record.class, version, dnssec: high & 0x80 != 0, options: Vec::new() };
     let mut rest = &record.data[..];
     while !rest.is_empty() {
         let (code, size) = (u16_at(rest, 0)?, usize::from(u16_at(rest, 2)?));
@@ -305,7 +315,8 @@ mod tests {
         // Found by the fuzz target `message`: a SOA of class 0 whose data is none.
         for kind in [RecordType::SOA, RecordType::NS, RecordType::MX, RecordType::CNAME] {
             let name = Name::complete("lab.test").unwrap();
-            let odd = Record { name, kind, class: 3, ttl: 1, data: Box::from(*b"\x28\xbd\xba\xaf") };
+            let odd =
+                Record { name, kind, class: 3, ttl: 1, data: Box::from(*b"\x28\xbd\xba\xaf") };
             let message = Message { answers: vec![odd], ..Message::default() };
             assert_eq!(Message::read(&message.write(512)).unwrap(), message);
         }

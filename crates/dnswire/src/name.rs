@@ -24,7 +24,9 @@ pub enum NameError {
     #[error("`{0}` is longer than 255 bytes with its origin")]
     Long(String),
     /// A backslash that means nothing.
-    #[error("`{0}` has a wrong escape: write \\DDD with a number up to 255, or \\ and one character")]
+    #[error(
+        "`{0}` has a wrong escape: write \\DDD with a number up to 255, or \\ and one character"
+    )]
     Escape(String),
     /// A character outside ASCII.
     #[error("`{0}` has characters outside ASCII: write the name in its xn-- form")]
@@ -74,7 +76,8 @@ impl Name {
                     if first.is_ascii_digit() {
                         let mut value = u32::from(first - b'0');
                         for _ in 0..2 {
-                            let digit = bytes.next().filter(u8::is_ascii_digit).ok_or_else(escape)?;
+                            let digit =
+                                bytes.next().filter(u8::is_ascii_digit).ok_or_else(escape)?;
                             value = value * 10 + u32::from(digit - b'0');
                         }
                         u8::try_from(value).map_err(|_| escape())?
@@ -176,7 +179,8 @@ impl Name {
     /// [`NameError`] when it gets too long.
     pub fn child(&self, label: &[u8]) -> Result<Self, NameError> {
         let long = || NameError::Long(self.to_string());
-        let length = u8::try_from(label.len()).ok().filter(|n| (1..=63).contains(n)).ok_or_else(long)?;
+        let length =
+            u8::try_from(label.len()).ok().filter(|n| (1..=63).contains(n)).ok_or_else(long)?;
         let wire = [&[length], label, &self.0].concat();
         if wire.len() > 255 { Err(long()) } else { Ok(Self(wire.into())) }
     }
@@ -311,7 +315,8 @@ impl Ord for Name {
         let pairs = mine[..m].iter().rev().zip(theirs[..t].iter().rev());
         for (&a, &b) in pairs {
             let (a, b) = (label_at(&self.0, a), label_at(&other.0, b));
-            let order = a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
+            let order =
+                a.iter().map(u8::to_ascii_lowercase).cmp(b.iter().map(u8::to_ascii_lowercase));
             if order.is_ne() {
                 return order;
             }
@@ -381,8 +386,15 @@ mod tests {
     #[test]
     fn rfc4034_6_1_canonical_order() {
         let sorted = [
-            "example.", "a.example.", "yljkjljk.a.example.", "Z.a.example.", "zABC.a.EXAMPLE.",
-            "z.example.", "\\001.z.example.", "*.z.example.", "\\200.z.example.",
+            "example.",
+            "a.example.",
+            "yljkjljk.a.example.",
+            "Z.a.example.",
+            "zABC.a.EXAMPLE.",
+            "z.example.",
+            "\\001.z.example.",
+            "*.z.example.",
+            "\\200.z.example.",
         ];
         let mut names: Vec<_> = sorted.iter().rev().map(|text| name(text)).collect();
         names.sort();

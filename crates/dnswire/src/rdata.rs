@@ -48,8 +48,8 @@ enum Field {
 
 fn fields(kind: RecordType) -> Option<&'static [Field]> {
     use Field::{
-        Algorithm, Base64, Eui48, Eui64, Hash, Hex, Ip4, Ip6, Name, Params, Period, Rest, Salt, Str,
-        Strs, Tag, Time, Type, Types, U8, U16, U32,
+        Algorithm, Base64, Eui48, Eui64, Hash, Hex, Ip4, Ip6, Name, Params, Period, Rest, Salt,
+        Str, Strs, Tag, Time, Type, Types, U8, U16, U32,
     };
     use RecordType as T;
     Some(match kind {
@@ -109,7 +109,9 @@ fn length(field: Field, rest: &[u8]) -> Option<usize> {
         Field::Eui48 => need(6),
         Field::Eui64 => need(8),
         Field::Ip6 => need(16),
-        Field::Str | Field::Tag | Field::Salt | Field::Hash => need(usize::from(*rest.first()?) + 1),
+        Field::Str | Field::Tag | Field::Salt | Field::Hash => {
+            need(usize::from(*rest.first()?) + 1)
+        }
         Field::Strs => {
             let mut at = 0;
             while at < rest.len() {
@@ -150,7 +152,17 @@ pub fn compresses(kind: RecordType) -> bool {
     use RecordType as T;
     matches!(
         kind,
-        T::NS | T::CNAME | T::PTR | T::SOA | T::MX | T::MB | T::MG | T::MR | T::MD | T::MF | T::MINFO
+        T::NS
+            | T::CNAME
+            | T::PTR
+            | T::SOA
+            | T::MX
+            | T::MB
+            | T::MG
+            | T::MR
+            | T::MD
+            | T::MF
+            | T::MINFO
     )
 }
 
@@ -158,7 +170,12 @@ pub fn compresses(kind: RecordType) -> bool {
 ///
 /// # Errors
 /// [`WireError`].
-pub fn read(kind: RecordType, message: &[u8], at: usize, size: usize) -> Result<Box<[u8]>, WireError> {
+pub fn read(
+    kind: RecordType,
+    message: &[u8],
+    at: usize,
+    size: usize,
+) -> Result<Box<[u8]>, WireError> {
     let end = at.checked_add(size).filter(|&end| end <= message.len()).ok_or(WireError::Short)?;
     let Some(fields) = fields(kind) else { return Ok(message[at..end].into()) };
     let wrong = WireError::Data(kind);
@@ -199,7 +216,16 @@ pub fn canonical(kind: RecordType, data: &mut [u8]) {
     let listed = compresses(kind)
         || matches!(
             kind,
-            T::RP | T::AFSDB | T::RT | T::SIG | T::PX | T::NAPTR | T::KX | T::SRV | T::DNAME | T::RRSIG
+            T::RP
+                | T::AFSDB
+                | T::RT
+                | T::SIG
+                | T::PX
+                | T::NAPTR
+                | T::KX
+                | T::SRV
+                | T::DNAME
+                | T::RRSIG
         );
     if listed {
         for range in names(kind, data).collect::<Vec<_>>() {
@@ -312,14 +338,16 @@ fn show_field(field: Field, bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// A sentence that says which word is wrong and what is expected.
-pub fn parse(kind: RecordType, words: &[Token], origin: Option<&Name>) -> Result<Box<[u8]>, String> {
+pub fn parse(
+    kind: RecordType,
+    words: &[Token],
+    origin: Option<&Name>,
+) -> Result<Box<[u8]>, String> {
     if words.first().is_some_and(|word| word.text == "\\#" && !word.quoted) {
         return generic(kind, &words[1..]);
     }
     let Some(fields) = fields(kind) else {
-        return Err(format!(
-            "the data of a {kind} record is written as \\# LENGTH HEX (RFC 3597)"
-        ));
+        return Err(format!("the data of a {kind} record is written as \\# LENGTH HEX (RFC 3597)"));
     };
     let mut out = Vec::new();
     let mut rest = words;
@@ -346,7 +374,11 @@ fn generic(kind: RecordType, words: &[Token]) -> Result<Box<[u8]>, String> {
         return Err(format!("\\# says {size} bytes, but {} follow", data.len()));
     }
     let form = fields(kind).is_none_or(|fields| split(fields, &data).is_some());
-    if form { Ok(data.into()) } else { Err(format!("these bytes are not the data of a {kind} record")) }
+    if form {
+        Ok(data.into())
+    } else {
+        Err(format!("these bytes are not the data of a {kind} record"))
+    }
 }
 
 fn form(fields: &[Field]) -> String {
@@ -408,8 +440,10 @@ fn parse_field(
             return Ok(());
         }
         Field::Hex | Field::Base64 => {
-            let joined: String = std::mem::take(rest).iter().map(|word| word.text.as_str()).collect();
-            let bytes = if field == Field::Hex { text::unhex(&joined)? } else { text::unbase64(&joined)? };
+            let joined: String =
+                std::mem::take(rest).iter().map(|word| word.text.as_str()).collect();
+            let bytes =
+                if field == Field::Hex { text::unhex(&joined)? } else { text::unbase64(&joined)? };
             if bytes.is_empty() {
                 return Err(format!("a {kind} record needs data at its end"));
             }
@@ -479,7 +513,10 @@ fn parse_field(
 
 fn string(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
     let size = u8::try_from(bytes.len()).map_err(|_| {
-        format!("a string of {} bytes is too long: at most 255; split it into several in quotes", bytes.len())
+        format!(
+            "a string of {} bytes is too long: at most 255; split it into several in quotes",
+            bytes.len()
+        )
     })?;
     out.push(size);
     out.extend_from_slice(bytes);
@@ -506,17 +543,37 @@ mod tests {
             (T::A, "10.0.0.1", "10.0.0.1"),
             (T::AAAA, "2001:DB8::1", "2001:db8::1"),
             (T::MX, "10 mail", "10 mail.lab.test."),
-            (T::SOA, "ns admin 1 1h 15m 1w 60", "ns.lab.test. admin.lab.test. 1 3600 900 604800 60"),
+            (
+                T::SOA,
+                "ns admin 1 1h 15m 1w 60",
+                "ns.lab.test. admin.lab.test. 1 3600 900 604800 60",
+            ),
             (T::TXT, "\"v=spf1 -all\" x", "\"v=spf1 -all\" \"x\""),
             (T::SRV, "0 5 25 @", "0 5 25 lab.test."),
             (T::CAA, "0 issue \"ca.test\"", "0 issue \"ca.test\""),
-            (T::NAPTR, "1 2 \"U\" \"E2U+sip\" \"!^.*$!sip:a@b!\" .", "1 2 \"U\" \"E2U+sip\" \"!^.*$!sip:a@b!\" ."),
+            (
+                T::NAPTR,
+                "1 2 \"U\" \"E2U+sip\" \"!^.*$!sip:a@b!\" .",
+                "1 2 \"U\" \"E2U+sip\" \"!^.*$!sip:a@b!\" .",
+            ),
             (T::DS, "60485 ECDSAP256SHA256 1 2BB1 83AF", "60485 13 1 2BB183AF"),
             (T::NSEC, "host A MX RRSIG NSEC TYPE1234", "host.lab.test. A MX RRSIG NSEC TYPE1234"),
-            (T::NSEC3, "1 1 12 aabbccdd 2vptu5timamqttgl4luu9kg21e0aor3s A RRSIG", "1 1 12 AABBCCDD 2VPTU5TIMAMQTTGL4LUU9KG21E0AOR3S A RRSIG"),
-            (T::RRSIG, "A 13 2 300 20260101000000 20250101000000 7 @ AAEC", "A 13 2 300 20260101000000 20250101000000 7 lab.test. AAEC"),
+            (
+                T::NSEC3,
+                "1 1 12 aabbccdd 2vptu5timamqttgl4luu9kg21e0aor3s A RRSIG",
+                "1 1 12 AABBCCDD 2VPTU5TIMAMQTTGL4LUU9KG21E0AOR3S A RRSIG",
+            ),
+            (
+                T::RRSIG,
+                "A 13 2 300 20260101000000 20250101000000 7 @ AAEC",
+                "A 13 2 300 20260101000000 20250101000000 7 lab.test. AAEC",
+            ),
             (T::TLSA, "3 1 1 AABB", "3 1 1 AABB"),
-            (T::HTTPS, "1 . alpn=h2,h3 port=8443 ipv4hint=10.0.0.1", "1 . alpn=\"h2,h3\" port=8443 ipv4hint=10.0.0.1"),
+            (
+                T::HTTPS,
+                "1 . alpn=h2,h3 port=8443 ipv4hint=10.0.0.1",
+                "1 . alpn=\"h2,h3\" port=8443 ipv4hint=10.0.0.1",
+            ),
             (T(65280), "\\# 3 0a0B 0c", "\\# 3 0A0B0C"),
             (T::A, "\\# 4 0A000001", "10.0.0.1"),
         ] {
@@ -549,9 +606,12 @@ mod tests {
     #[test]
     fn malformed_data_in_messages_is_refused() {
         use RecordType as T;
-        for (kind, data) in
-            [(T::A, &b"\x01\x02\x03"[..]), (T::TXT, b"\x05a"), (T::MX, b"\x00\x0a"), (T::NSEC, b"\x00\x00\x21")]
-        {
+        for (kind, data) in [
+            (T::A, &b"\x01\x02\x03"[..]),
+            (T::TXT, b"\x05a"),
+            (T::MX, b"\x00\x0a"),
+            (T::NSEC, b"\x00\x00\x21"),
+        ] {
             assert!(read(kind, data, 0, data.len()).is_err(), "{kind}");
         }
         assert!(read(T::A, b"\x01", 0, 4).is_err());

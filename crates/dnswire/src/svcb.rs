@@ -23,7 +23,8 @@ fn split(mut bytes: &[u8]) -> Option<Vec<(u16, &[u8])>> {
     let mut found: Vec<(u16, &[u8])> = Vec::new();
     while !bytes.is_empty() {
         let [k1, k2, s1, s2, rest @ ..] = bytes else { return None };
-        let (key, size) = (u16::from_be_bytes([*k1, *k2]), usize::from(u16::from_be_bytes([*s1, *s2])));
+        let (key, size) =
+            (u16::from_be_bytes([*k1, *k2]), usize::from(u16::from_be_bytes([*s1, *s2])));
         let value = rest.get(..size)?;
         if found.last().is_some_and(|(last, _)| *last >= key) {
             return None;
@@ -96,8 +97,9 @@ pub(crate) fn parse(words: &[Token], out: &mut Vec<u8>) -> Result<(), String> {
             Some((key, value)) => (key, value.to_owned()),
             None => (word.text.as_str(), String::new()),
         };
-        let number = key_number(key)
-            .ok_or_else(|| format!("`{key}` is not a service parameter; alpn, port, ipv4hint are"))?;
+        let number = key_number(key).ok_or_else(|| {
+            format!("`{key}` is not a service parameter; alpn, port, ipv4hint are")
+        })?;
         if found.insert(number, value_bytes(number, &value)?).is_some() {
             return Err(format!("the parameter `{key}` is there twice"));
         }
@@ -116,7 +118,8 @@ fn value_bytes(key: u16, value: &str) -> Result<Vec<u8>, String> {
     let wrong = |what: &str| format!("`{value}` is not {what}");
     Ok(match key {
         0 => {
-            let keys = parts().map(|word| key_number(word).ok_or_else(|| wrong("a list of parameters")));
+            let keys =
+                parts().map(|word| key_number(word).ok_or_else(|| wrong("a list of parameters")));
             let mut keys = keys.collect::<Result<Vec<_>, _>>()?;
             keys.sort_unstable();
             keys.into_iter().flat_map(u16::to_be_bytes).collect()
@@ -136,12 +139,16 @@ fn value_bytes(key: u16, value: &str) -> Result<Vec<u8>, String> {
         3 => value.parse::<u16>().map_err(|_| wrong("a port"))?.to_be_bytes().into(),
         4 => {
             let all = parts().map(|part| part.parse::<Ipv4Addr>().map(|a| a.octets()));
-            all.collect::<Result<Vec<_>, _>>().map_err(|_| wrong("a list of IPv4 addresses"))?.concat()
+            all.collect::<Result<Vec<_>, _>>()
+                .map_err(|_| wrong("a list of IPv4 addresses"))?
+                .concat()
         }
         5 => text::unbase64(value)?,
         6 => {
             let all = parts().map(|part| part.parse::<Ipv6Addr>().map(|a| a.octets()));
-            all.collect::<Result<Vec<_>, _>>().map_err(|_| wrong("a list of IPv6 addresses"))?.concat()
+            all.collect::<Result<Vec<_>, _>>()
+                .map_err(|_| wrong("a list of IPv6 addresses"))?
+                .concat()
         }
         _ => text::unescape(value)?,
     })

@@ -70,7 +70,11 @@ fn quoted(chars: &mut impl Iterator<Item = char>) -> Result<String, String> {
 pub fn unescape(text: &str) -> Result<Vec<u8>, String> {
     let mut out = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
-    let wrong = || format!("`{text}` has a wrong escape: write \\DDD with a number up to 255, or \\ and one character");
+    let wrong = || {
+        format!(
+            "`{text}` has a wrong escape: write \\DDD with a number up to 255, or \\ and one character"
+        )
+    };
     while let Some(byte) = bytes.next() {
         if byte != b'\\' {
             out.push(byte);

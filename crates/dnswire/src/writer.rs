@@ -90,7 +90,8 @@ impl<'b> Writer<'b> {
                 Some(0) => return wire == [0],
                 Some(&size) => {
                     let size = usize::from(size) + 1;
-                    let (Some(here), Some(ours)) = (message.get(at..at + size), wire.get(..size)) else {
+                    let (Some(here), Some(ours)) = (message.get(at..at + size), wire.get(..size))
+                    else {
                         return false;
                     };
                     if !(here == ours || !exact && here.eq_ignore_ascii_case(ours)) {
@@ -144,7 +145,13 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// [`Full`], and nothing is written.
-    pub fn record(&mut self, owner: &[u8], kind: RecordType, ttl: u32, data: &[u8]) -> Result<(), Full> {
+    pub fn record(
+        &mut self,
+        owner: &[u8],
+        kind: RecordType,
+        ttl: u32,
+        data: &[u8],
+    ) -> Result<(), Full> {
         self.any(owner, kind, 1, ttl, data)
     }
 
@@ -152,7 +159,14 @@ impl<'b> Writer<'b> {
     ///
     /// # Errors
     /// [`Full`], and nothing is written.
-    pub fn any(&mut self, owner: &[u8], kind: RecordType, class: u16, ttl: u32, data: &[u8]) -> Result<(), Full> {
+    pub fn any(
+        &mut self,
+        owner: &[u8],
+        kind: RecordType,
+        class: u16,
+        ttl: u32,
+        data: &[u8],
+    ) -> Result<(), Full> {
         let (start, used) = (self.len(), self.used);
         self.name(owner);
         self.u16(kind.0);

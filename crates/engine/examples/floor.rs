@@ -100,27 +100,28 @@ async fn record(docker: &Docker, instance: &str) -> Outcome<Recorded> {
 
 async fn run(docker: &Docker, recorded: Recorded) -> Outcome<String> {
     let started = Instant::now();
-    let networks: HashMap<String, String> = try_join_all(recorded.networks.iter().map(|network| async {
-        let request = NetworkCreateRequest {
-            name: format!("floor-{}", network.name),
-            driver: Some("bridge".into()),
-            ipam: Some(Ipam {
-                config: Some(vec![IpamConfig {
-                    subnet: Some(network.subnet.clone()),
-                    gateway: Some(network.gateway.clone()),
-                    ..IpamConfig::default()
-                }]),
-                ..Ipam::default()
-            }),
-            options: Some(network.options.clone()),
-            ..NetworkCreateRequest::default()
-        };
-        let created = docker.create_network(request).await?;
-        Ok::<_, bollard::errors::Error>((network.name.clone(), created.id))
-    }))
-    .await?
-    .into_iter()
-    .collect();
+    let networks: HashMap<String, String> =
+        try_join_all(recorded.networks.iter().map(|network| async {
+            let request = NetworkCreateRequest {
+                name: format!("floor-{}", network.name),
+                driver: Some("bridge".into()),
+                ipam: Some(Ipam {
+                    config: Some(vec![IpamConfig {
+                        subnet: Some(network.subnet.clone()),
+                        gateway: Some(network.gateway.clone()),
+                        ..IpamConfig::default()
+                    }]),
+                    ..Ipam::default()
+                }),
+                options: Some(network.options.clone()),
+                ..NetworkCreateRequest::default()
+            };
+            let created = docker.create_network(request).await?;
+            Ok::<_, bollard::errors::Error>((network.name.clone(), created.id))
+        }))
+        .await?
+        .into_iter()
+        .collect();
     let nodes = try_join_all(recorded.nodes.iter().map(|node| async {
         let mut endpoints = node.endpoints.iter().filter_map(|(name, address)| {
             let endpoint = EndpointSettings {

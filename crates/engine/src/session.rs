@@ -4,8 +4,8 @@ use std::fmt;
 use std::pin::Pin;
 
 use bytes::Bytes;
-use futures::stream::BoxStream;
 use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use tokio::io::AsyncWrite;
 
 use crate::error::Result;

@@ -33,7 +33,8 @@ pub(crate) fn apply(
         }
         Mode::KeyChain(chain) => {
             let ["key", id] = words[..] else { return Ok(None) };
-            let id = id.parse().map_err(|_| format!("the key number {id} is not one from 0 to 255"))?;
+            let id =
+                id.parse().map_err(|_| format!("the key number {id} is not one from 0 to 255"))?;
             let keys = &mut key_chain(config, chain).keys;
             if negated {
                 keys.retain(|(other, _)| *other != id);
@@ -47,7 +48,8 @@ pub(crate) fn apply(
         Mode::Key(chain, id) => {
             let found = key_chain(config, chain).keys.iter_mut().find(|(other, _)| other == id);
             if let (["key-string", rest @ ..], Some((_, secret))) = (&words[..], found) {
-                *secret = if negated { String::new() } else { rest.first().unwrap_or(&"").to_string() };
+                *secret =
+                    if negated { String::new() } else { rest.first().unwrap_or(&"").to_string() };
             }
             Ok(None)
         }
@@ -67,7 +69,8 @@ fn address(text: &str) -> Result<Ipv4Addr, String> {
 
 fn network(address_text: &str, mask: &str) -> Result<Ipv4Net, String> {
     let host = address(address_text)?;
-    Ipv4Net::with_netmask(host, address(mask)?).map_err(|_| format!("`{mask}` is not a subnet mask"))
+    Ipv4Net::with_netmask(host, address(mask)?)
+        .map_err(|_| format!("`{mask}` is not a subnet mask"))
 }
 
 fn push_once<T: PartialEq>(list: &mut Vec<T>, item: T) {
@@ -109,18 +112,32 @@ fn key_chain<'a>(config: &'a mut RouterConfig, name: &str) -> &'a mut KeyChain {
 }
 
 /// The interface's entry, made where it is missing.
-pub(crate) fn interface_entry<'a>(config: &'a mut RouterConfig, name: &str, label: &str) -> &'a mut Interface {
+pub(crate) fn interface_entry<'a>(
+    config: &'a mut RouterConfig,
+    name: &str,
+    label: &str,
+) -> &'a mut Interface {
     let at = config.interfaces.iter().position(|i| i.name == name).unwrap_or_else(|| {
-        config.interfaces.push(Interface { name: name.into(), label: label.into(), ..Interface::default() });
+        config.interfaces.push(Interface {
+            name: name.into(),
+            label: label.into(),
+            ..Interface::default()
+        });
         config.interfaces.len() - 1
     });
     &mut config.interfaces[at]
 }
 
-fn global(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) -> Result<Option<Mode>, String> {
+fn global(
+    config: &mut RouterConfig,
+    no: bool,
+    words: &[&str],
+    names: &Names,
+) -> Result<Option<Mode>, String> {
     match words {
         ["hostname", name @ ..] => {
-            config.hostname = if no { "Router".into() } else { name.first().unwrap_or(&"Router").to_string() };
+            config.hostname =
+                if no { "Router".into() } else { name.first().unwrap_or(&"Router").to_string() };
         }
         ["interface", typed] => {
             let (name, label) = names.resolve(typed)?;
@@ -143,7 +160,9 @@ fn global(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) ->
                     Err(_) => NextHop::Interface(names.resolve(via)?.0),
                 }),
             };
-            config.routes.retain(|r| !(r.to == to && (via.is_none() || via.as_ref() == Some(&r.via))));
+            config
+                .routes
+                .retain(|r| !(r.to == to && (via.is_none() || via.as_ref() == Some(&r.via))));
             if let Some(via) = via.filter(|_| !no) {
                 let distance = rest.get(1).and_then(|d| d.parse().ok()).unwrap_or(1);
                 config.routes.push(StaticRoute { to, via, distance });
@@ -168,7 +187,9 @@ fn global(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) ->
             }
             return Ok(Some(Mode::DhcpPool(name.to_string())));
         }
-        ["ip", "dhcp", "ping", "timeout", n] => config.dhcp.ping_timeout = n.parse().ok().filter(|_| !no),
+        ["ip", "dhcp", "ping", "timeout", n] => {
+            config.dhcp.ping_timeout = n.parse().ok().filter(|_| !no)
+        }
         ["ip", "dhcp", "ping", "packets", n] => {
             config.dhcp.ping_timeout = (*n == "0" && !no).then_some(0);
         }
@@ -180,7 +201,9 @@ fn global(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) ->
         }
         ["access-list", number] => config.access_lists.retain(|list| list.name != *number),
         ["access-list", number, rest @ ..] => {
-            let extended = number.parse().is_ok_and(|n: u32| (100..=199).contains(&n) || (2000..=2699).contains(&n));
+            let extended = number
+                .parse()
+                .is_ok_and(|n: u32| (100..=199).contains(&n) || (2000..=2699).contains(&n));
             rules::edit(config, number, extended, no, rest)?;
         }
         ["ip", "access-list", kind, name] => {
@@ -191,7 +214,11 @@ fn global(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) ->
             let extended = *kind == "extended";
             rules::list(config, name, extended)?;
             let name = name.to_string();
-            return Ok(Some(if extended { Mode::ExtendedList(name) } else { Mode::StandardList(name) }));
+            return Ok(Some(if extended {
+                Mode::ExtendedList(name)
+            } else {
+                Mode::StandardList(name)
+            }));
         }
         ["ip", "nat", rest @ ..] => nat(&mut config.nat, no, rest, names)?,
         ["key", "chain", name] if no => config.key_chains.retain(|chain| chain.name != *name),
@@ -234,7 +261,12 @@ fn nat(nat: &mut Nat, no: bool, words: &[&str], names: &Names) -> Result<(), Str
             };
             nat.pools.retain(|pool| pool.name != *name);
             if !no {
-                nat.pools.push(NatPool { name: name.to_string(), first, last: address(last)?, prefix });
+                nat.pools.push(NatPool {
+                    name: name.to_string(),
+                    first,
+                    last: address(last)?,
+                    prefix,
+                });
             }
         }
         ["inside", "source", "list", list, "interface", interface, ..] => {
@@ -245,13 +277,23 @@ fn nat(nat: &mut Nat, no: bool, words: &[&str], names: &Names) -> Result<(), Str
             let (list, pool, overload) = (list.to_string(), pool.to_string(), !overload.is_empty());
             toggle(&mut nat.rules, NatRule::Pool { list, pool, overload }, no);
         }
-        ["inside", "source", "static", protocol @ ("tcp" | "udp"), inside, inside_port, outside @ .., outside_port] => {
+        [
+            "inside",
+            "source",
+            "static",
+            protocol @ ("tcp" | "udp"),
+            inside,
+            inside_port,
+            outside @ ..,
+            outside_port,
+        ] => {
             let outside = match outside {
                 ["interface", interface] => NatOutside::Interface(names.resolve(interface)?.0),
                 [outside, ..] => NatOutside::Address(address(outside)?),
                 [] => return Err("the public address is missing".into()),
             };
-            let port = |text: &str| text.parse::<u16>().map_err(|_| format!("`{text}` is not a port"));
+            let port =
+                |text: &str| text.parse::<u16>().map_err(|_| format!("`{text}` is not a port"));
             let rule = NatRule::Forward {
                 protocol: if *protocol == "tcp" { 6 } else { 17 },
                 inside: address(inside)?,
@@ -270,7 +312,12 @@ fn nat(nat: &mut Nat, no: bool, words: &[&str], names: &Names) -> Result<(), Str
     Ok(())
 }
 
-fn interface(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) -> Result<(), String> {
+fn interface(
+    config: &mut RouterConfig,
+    name: &str,
+    no: bool,
+    words: &[&str],
+) -> Result<(), String> {
     let entry = interface_entry(config, name, name);
     match words {
         ["ip", "address", "dhcp"] => {
@@ -283,14 +330,21 @@ fn interface(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
         }
         ["ip", "address", host, mask] => {
             let net = network(host, mask)?;
-            if !no && net.prefix_len() < 31 && (net.addr() == net.network() || net.addr() == net.broadcast()) {
-                return Err(format!("{host} is the network's own or its broadcast address under the mask {mask}"));
+            if !no
+                && net.prefix_len() < 31
+                && (net.addr() == net.network() || net.addr() == net.broadcast())
+            {
+                return Err(format!(
+                    "{host} is the network's own or its broadcast address under the mask {mask}"
+                ));
             }
             entry.dhcp = false;
             entry.address = (!no).then_some(net);
         }
         ["shutdown"] => entry.shutdown = !no,
-        ["description", text @ ..] => entry.description = text.first().filter(|_| !no).map(|t| t.to_string()),
+        ["description", text @ ..] => {
+            entry.description = text.first().filter(|_| !no).map(|t| t.to_string())
+        }
         ["ip", "helper-address"] => entry.helpers.clear(),
         ["ip", "helper-address", server] => toggle(&mut entry.helpers, address(server)?, no),
         ["ip", "access-group", list, direction] => {
@@ -307,7 +361,9 @@ fn interface(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
         ["ip", "rip", "authentication", "key-chain", chain @ ..] => {
             entry.rip_key_chain = chain.first().filter(|_| !no).map(|chain| chain.to_string());
         }
-        ["ip", "rip", "authentication", "mode", mode @ ..] => entry.rip_md5 = !no && *mode == ["md5"],
+        ["ip", "rip", "authentication", "mode", mode @ ..] => {
+            entry.rip_md5 = !no && *mode == ["md5"]
+        }
         ["ip", "split-horizon"] => entry.no_split_horizon = no,
         _ => {
             let label = format!("interface {}", entry.label);
@@ -317,7 +373,12 @@ fn interface(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
     Ok(())
 }
 
-fn dhcp_pool(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) -> Result<(), String> {
+fn dhcp_pool(
+    config: &mut RouterConfig,
+    name: &str,
+    no: bool,
+    words: &[&str],
+) -> Result<(), String> {
     let Some(pool) = config.dhcp.pools.iter_mut().find(|pool| pool.name == name) else {
         return Err(format!("the pool {name} was removed: `ip dhcp pool {name}` makes it again"));
     };
@@ -333,9 +394,8 @@ fn dhcp_pool(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
     let subnet = |host: &str, mask: &[&str]| match mask.first() {
         None => Ok(Ipv4Net::new_assert(address(host)?, classful(address(host)?).prefix_len())),
         Some(mask) => match mask.strip_prefix('/').and_then(|prefix| prefix.parse().ok()) {
-            Some(prefix) => {
-                Ipv4Net::new(address(host)?, prefix).map_err(|_| format!("`{mask}` is not a prefix length"))
-            }
+            Some(prefix) => Ipv4Net::new(address(host)?, prefix)
+                .map_err(|_| format!("`{mask}` is not a prefix length")),
             None => network(host, mask),
         },
     };
@@ -354,14 +414,18 @@ fn dhcp_pool(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
         ["client-identifier", id] => {
             let id = colons(id);
             if id.is_empty() {
-                return Err("a client identifier is written in hex, such as 0100.1a2b.3c4d.5e".into());
+                return Err(
+                    "a client identifier is written in hex, such as 0100.1a2b.3c4d.5e".into()
+                );
             }
             pool.client_identifier = (!no).then_some(id);
         }
         ["client-name", name] => pool.client_name = (!no).then(|| name.to_string()),
         ["default-router", routers @ ..] => list(&mut pool.default_router, routers)?,
         ["dns-server", servers @ ..] => list(&mut pool.dns_server, servers)?,
-        ["domain-name", domain @ ..] => pool.domain_name = domain.first().filter(|_| !no).map(|d| d.to_string()),
+        ["domain-name", domain @ ..] => {
+            pool.domain_name = domain.first().filter(|_| !no).map(|d| d.to_string())
+        }
         ["lease", ..] if no => pool.lease = None,
         ["lease", "infinite"] => pool.lease = Some(u32::MAX),
         ["lease", times @ ..] => {
@@ -372,11 +436,14 @@ fn dhcp_pool(config: &mut RouterConfig, name: &str, no: bool, words: &[&str]) ->
             }
             pool.lease = Some(seconds);
         }
-        ["netbios-name-server", servers @ ..] => option(pool, 44, no, format!("ip:{}", servers.join(","))),
+        ["netbios-name-server", servers @ ..] => {
+            option(pool, 44, no, format!("ip:{}", servers.join(",")))
+        }
         ["bootfile", file] => option(pool, 67, no, format!("text:{file}")),
         ["next-server", server] => option(pool, 66, no, format!("text:{server}")),
         ["option", number, rest @ ..] => {
-            let number = number.parse().map_err(|_| format!("`{number}` is not an option number"))?;
+            let number =
+                number.parse().map_err(|_| format!("`{number}` is not an option number"))?;
             let value = match rest {
                 ["ip", list @ ..] => format!("ip:{}", list.join(",")),
                 ["ascii", text] => format!("text:{}", text.trim_matches('"')),
@@ -401,17 +468,21 @@ fn option(pool: &mut DhcpPool, number: u8, no: bool, value: String) {
 /// Hex digits of any notation as `aa:bb:…`.
 fn colons(text: &str) -> String {
     let digits: Vec<char> = text.chars().filter(char::is_ascii_hexdigit).collect();
-    let pairs: Vec<String> = digits.chunks(2).map(|pair| pair.iter().collect::<String>().to_lowercase()).collect();
+    let pairs: Vec<String> =
+        digits.chunks(2).map(|pair| pair.iter().collect::<String>().to_lowercase()).collect();
     pairs.join(":")
 }
 
 fn rip(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) -> Result<(), String> {
     let rip = config.rip.get_or_insert_with(Rip::default);
     match words {
-        ["version", version @ ..] => rip.version = version.first().filter(|_| !no).and_then(|v| v.parse().ok()).unwrap_or(0),
+        ["version", version @ ..] => {
+            rip.version = version.first().filter(|_| !no).and_then(|v| v.parse().ok()).unwrap_or(0)
+        }
         ["network", network] => {
             let network = address(network)?;
-            let network = if network.is_unspecified() { network } else { classful(network).network() };
+            let network =
+                if network.is_unspecified() { network } else { classful(network).network() };
             toggle(&mut rip.networks, network, no);
         }
         ["passive-interface", "default"] => {
@@ -433,7 +504,8 @@ fn rip(config: &mut RouterConfig, no: bool, words: &[&str], names: &Names) -> Re
         ["timers", "basic", times @ ..] => {
             let mut values = [30, 180, 180, 240];
             for (value, text) in values.iter_mut().zip(times) {
-                *value = text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
+                *value =
+                    text.parse().map_err(|_| format!("`{text}` is not a number of seconds"))?;
             }
             rip.timers = (!no).then_some(values);
         }

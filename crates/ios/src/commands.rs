@@ -257,7 +257,11 @@ const EXTENDED_LIST: &[&str] = &[
 
 const KEY_CHAIN: &[&str] = &["+ key <0-255>"];
 
-const KEY: &[&str] = &["= key-string <LINE>", "- key-string [ <LINE> ]", "+ ( accept-lifetime | send-lifetime ) <LINE>"];
+const KEY: &[&str] = &[
+    "= key-string <LINE>",
+    "- key-string [ <LINE> ]",
+    "+ ( accept-lifetime | send-lifetime ) <LINE>",
+];
 
 const LINE: &[&str] = &[
     "+ ( password | exec-timeout | transport | privilege | history | logging | access-class | stopbits | speed ) <LINE>",

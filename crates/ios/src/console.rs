@@ -156,7 +156,10 @@ impl Console {
                 Done::Text(String::new())
             }
             Err(wrong) => {
-                let near = wrong.nearest.map(|near| format!("% Nearest command: {near}\n")).unwrap_or_default();
+                let near = wrong
+                    .nearest
+                    .map(|near| format!("% Nearest command: {near}\n"))
+                    .unwrap_or_default();
                 let caret = marker(prompt.chars().count() + wrong.column);
                 if wrong.message.contains("too early") {
                     return Done::Refused(format!("% Incomplete command.\n{near}"));
@@ -179,7 +182,9 @@ impl Console {
         let automaton = &commands::of(&self.mode).plain;
         let words = match automaton.matched(&words, &self.names) {
             Ok(found) => found.words,
-            Err(why) => return Done::Refused(self.mismatch(&why, &words, prompt.chars().count() + shift)),
+            Err(why) => {
+                return Done::Refused(self.mismatch(&why, &words, prompt.chars().count() + shift));
+            }
         };
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let done = match words[..] {
@@ -215,7 +220,9 @@ impl Console {
         match (done, filter) {
             (Done::Text(text), Some(filter)) => match filtered(&text, filter) {
                 Some(text) => Done::Text(text),
-                None => Done::Refused("% After | write include, exclude, begin or section, and a text\n".into()),
+                None => Done::Refused(
+                    "% After | write include, exclude, begin or section, and a text\n".into(),
+                ),
             },
             (done, _) => done,
         }
@@ -224,18 +231,23 @@ impl Console {
     fn mismatch(&self, why: &Mismatch, words: &[Token], shift: usize) -> String {
         match why {
             Mismatch::Ambiguous(at, _) => {
-                let typed: Vec<&str> = words[..=*at].iter().map(|word| word.text.as_str()).collect();
+                let typed: Vec<&str> =
+                    words[..=*at].iter().map(|word| word.text.as_str()).collect();
                 format!("% Ambiguous command:  \"{}\"\n", typed.join(" "))
             }
             Mismatch::Incomplete(_) => "% Incomplete command.\n".into(),
             Mismatch::Invalid(at, atoms) => {
                 let caret = marker(shift + words[*at].start);
-                let before: Vec<&str> = words[..*at].iter().map(|word| word.text.as_str()).collect();
-                let configures = Mode::every()
-                    .into_iter()
-                    .find(|m| *at == 0 && commands::of(m).plain.matched(words, &self.names).is_ok());
+                let before: Vec<&str> =
+                    words[..*at].iter().map(|word| word.text.as_str()).collect();
+                let configures = Mode::every().into_iter().find(|m| {
+                    *at == 0 && commands::of(m).plain.matched(words, &self.names).is_ok()
+                });
                 let near = match (configures, nearest_keyword(&words[*at].text, atoms)) {
-                    (Some(mode), _) => format!("% This is a configuration command: first type {}\n", path_to(&mode)),
+                    (Some(mode), _) => format!(
+                        "% This is a configuration command: first type {}\n",
+                        path_to(&mode)
+                    ),
                     (None, Some(word)) => {
                         let space = if before.is_empty() { "" } else { " " };
                         format!("% Nearest command: {}{space}{word}\n", before.join(" "))
@@ -298,7 +310,10 @@ impl Console {
     }
 
     /// The automata that know what follows these words, and the words left after `no` or `do`.
-    fn automata<'a>(&self, words: &'a [Token]) -> (Vec<&'static crate::grammar::Automaton>, &'a [Token]) {
+    fn automata<'a>(
+        &self,
+        words: &'a [Token],
+    ) -> (Vec<&'static crate::grammar::Automaton>, &'a [Token]) {
         let here = commands::of(&self.mode);
         if !self.mode.configures() {
             return (vec![&here.plain], words);
@@ -436,7 +451,9 @@ async fn clear(what: &[&str], system: &dyn System) -> Done {
     let what = match what {
         ["ip", "dhcp", "binding", which] => Clear::Bindings(one(which)),
         ["ip", "dhcp", "conflict", which] => Clear::Conflicts(one(which)),
-        ["access-list", "counters", rest @ ..] => Clear::Counters(rest.first().map(|name| name.to_string())),
+        ["access-list", "counters", rest @ ..] => {
+            Clear::Counters(rest.first().map(|name| name.to_string()))
+        }
         ["ip", "nat", ..] => Clear::Translations,
         ["ip", "route", ..] => Clear::Routes,
         _ => Clear::Arp,

@@ -91,7 +91,9 @@ impl System for Fake {
         Vec::new()
     }
     async fn ping(&self, _to: Ipv4Addr, count: u32, _size: u32) -> Vec<Echo> {
-        (0..count).map(|n| if n == 0 { Echo::Timeout } else { Echo::Reply(Duration::from_millis(2)) }).collect()
+        (0..count)
+            .map(|n| if n == 0 { Echo::Timeout } else { Echo::Reply(Duration::from_millis(2)) })
+            .collect()
     }
     async fn traceroute(&self, to: Ipv4Addr) -> Vec<Hop> {
         vec![Hop { address: Some(to), times: vec![Some(Duration::from_millis(1)), None] }]
@@ -297,7 +299,10 @@ fn help_do_no_end_and_pipes_work() {
     );
     assert!(screen.contains("  binding              DHCP address bindings\n"), "{screen}");
     assert!(screen.contains("R1#sh?\nshow\n"), "{screen}");
-    assert!(screen.contains("  A.B.C.D              IP address") && screen.contains("  dhcp                 Dynamic"));
+    assert!(
+        screen.contains("  A.B.C.D              IP address")
+            && screen.contains("  dhcp                 Dynamic")
+    );
     assert!(screen.contains("interface FastEthernet0/0\n no ip address\n"), "{screen}");
     assert!(screen.ends_with("R1#wr\nBuilding configuration...\n[OK]\nR1#"), "{screen}");
     assert_eq!(*system.cleared.lock().unwrap(), [Clear::Bindings(None)]);

@@ -14,7 +14,11 @@ pub fn server_config(config: &RouterConfig) -> Option<Value> {
         .dhcp
         .excluded
         .iter()
-        .map(|(first, last)| if first == last { first.to_string() } else { format!("{first}-{last}") })
+        .map(
+            |(first, last)| {
+                if first == last { first.to_string() } else { format!("{first}-{last}") }
+            },
+        )
         .collect();
     let mut pools = Vec::new();
     for pool in &config.dhcp.pools {
@@ -38,7 +42,9 @@ pub fn server_config(config: &RouterConfig) -> Option<Value> {
             // A pool of one address: everything but the reservation is excluded.
             let subnet = host.trunc();
             let owner = pool.client_identifier.as_ref().map(|id| ("client_id", id));
-            let Some((key, value)) = owner.or(pool.hardware_address.as_ref().map(|mac| ("mac", mac))) else {
+            let Some((key, value)) =
+                owner.or(pool.hardware_address.as_ref().map(|mac| ("mac", mac)))
+            else {
                 continue; // Without an owner nobody could ever have it.
             };
             let mut reservation = Map::new();
@@ -49,7 +55,10 @@ pub fn server_config(config: &RouterConfig) -> Option<Value> {
             }
             let mut entry = common(pool);
             entry.insert("subnet".into(), json!(subnet));
-            entry.insert("excluded".into(), json!([format!("{}-{}", subnet.network(), subnet.broadcast())]));
+            entry.insert(
+                "excluded".into(),
+                json!([format!("{}-{}", subnet.network(), subnet.broadcast())]),
+            );
             entry.insert("reservations".into(), json!([reservation]));
             // Reservations go before the dynamic pool of the same subnet.
             pools.insert(0, Value::Object(entry));

@@ -126,12 +126,18 @@ pub fn tokens(line: &str) -> Vec<Token> {
             (Some((first, from)), true) => {
                 let text = line[from..at].to_owned();
                 match found.last_mut() {
-                    Some(last) if text.starts_with(|c: char| c.is_ascii_digit()) && crate::names::is_type(&last.text)
-                        && is_interface(&format!("{}{text}", last.text)) =>
+                    Some(last)
+                        if text.starts_with(|c: char| c.is_ascii_digit())
+                            && crate::names::is_type(&last.text)
+                            && is_interface(&format!("{}{text}", last.text)) =>
                     {
                         last.text.push_str(&text);
                     }
-                    _ => found.push(Token { text, start: first, rest: line[from..].trim_end().to_owned() }),
+                    _ => found.push(Token {
+                        text,
+                        start: first,
+                        rest: line[from..].trim_end().to_owned(),
+                    }),
                 }
                 start = None;
             }
@@ -200,7 +206,10 @@ impl Automaton {
         automaton
     }
 
-    fn sequence(&mut self, words: &mut std::iter::Peekable<std::str::SplitWhitespace<'static>>) -> Fragment {
+    fn sequence(
+        &mut self,
+        words: &mut std::iter::Peekable<std::str::SplitWhitespace<'static>>,
+    ) -> Fragment {
         let mut whole = Fragment { first: Vec::new(), last: Vec::new(), empty: true };
         while let Some(word) = words.peek().copied() {
             if matches!(word, ")" | "]" | "|") {
@@ -250,7 +259,8 @@ impl Automaton {
     /// What may follow these words.
     pub fn expected(&self, words: &[Token], names: &Names) -> Result<Vec<(Atom, bool)>, Mismatch> {
         let threads = self.walk(words, names)?;
-        let ends = threads.iter().any(|(at, _)| at.is_some_and(|at| self.positions[at].ends.is_some()));
+        let ends =
+            threads.iter().any(|(at, _)| at.is_some_and(|at| self.positions[at].ends.is_some()));
         let mut atoms: Vec<(Atom, bool)> = Vec::new();
         for at in self.followers(&threads).map(|(at, _)| at) {
             let atom = self.positions[at].atom.clone();
@@ -293,7 +303,9 @@ impl Automaton {
         for (index, token) in tokens.iter().enumerate() {
             let fits: Vec<_> = self
                 .followers(&threads)
-                .filter_map(|(at, words)| Some((self.positions[at].atom.fits(&token.text, names)?, at, words)))
+                .filter_map(|(at, words)| {
+                    Some((self.positions[at].atom.fits(&token.text, names)?, at, words))
+                })
                 .collect();
             let Some(best) = fits.iter().map(|(fit, ..)| *fit).min() else {
                 let atoms = self.followers(&threads).map(|(at, _)| self.positions[at].atom.clone());
@@ -351,9 +363,15 @@ mod tests {
             "description <LINE>",
             "interface <IF>",
         ]);
-        assert_eq!(words(&automaton, "ip dh ex 1.1.1.1").unwrap(), (0, "ip dhcp excluded-address 1.1.1.1".into()));
+        assert_eq!(
+            words(&automaton, "ip dh ex 1.1.1.1").unwrap(),
+            (0, "ip dhcp excluded-address 1.1.1.1".into())
+        );
         assert_eq!(words(&automaton, "dns 1.1.1.1 2.2.2.2 3.3.3.3").unwrap().0, 1);
-        assert_eq!(words(&automaton, "per ho 1.1.1.1 log").unwrap(), (2, "permit host 1.1.1.1 log".into()));
+        assert_eq!(
+            words(&automaton, "per ho 1.1.1.1 log").unwrap(),
+            (2, "permit host 1.1.1.1 log".into())
+        );
         assert_eq!(words(&automaton, "desc  to the  LAN ").unwrap().1, "description to the  LAN");
         assert_eq!(words(&automaton, "int fa 0/1").unwrap().1, "interface fa0/1");
         assert!(matches!(words(&automaton, "d"), Err(Mismatch::Ambiguous(0, w)) if w.len() == 3));

@@ -17,14 +17,17 @@ pub fn is_type(text: &str) -> bool {
 }
 
 fn type_of(text: &str) -> Option<&'static str> {
-    let begins = |name: &&&str| name.get(..text.len()).is_some_and(|b| b.eq_ignore_ascii_case(text));
+    let begins =
+        |name: &&&str| name.get(..text.len()).is_some_and(|b| b.eq_ignore_ascii_case(text));
     TYPES.iter().find(begins).copied().filter(|_| !text.is_empty())
 }
 
 fn split(text: &str) -> Option<(&'static str, &str)> {
     let digits = text.find(|c: char| c.is_ascii_digit())?;
     let (kind, number) = text.split_at(digits);
-    let numbers = number.split('/').all(|n| !n.is_empty() && n.len() < 6 && n.chars().all(|c| c.is_ascii_digit()));
+    let numbers = number
+        .split('/')
+        .all(|n| !n.is_empty() && n.len() < 6 && n.chars().all(|c| c.is_ascii_digit()));
     numbers.then_some(())?;
     Some((type_of(kind)?, number))
 }

@@ -101,8 +101,13 @@ impl RouterConfig {
         let lower: Vec<String> = words.iter().map(|w| w.text.to_ascii_lowercase()).collect();
         let lower: Vec<&str> = lower.iter().map(String::as_str).collect();
         match lower[..] {
-            [conf, "t" | "terminal"] if conf.len() >= 4 && "configure".starts_with(conf) => return Ok(Mode::Global),
-            ["write"] | ["wr"] | ["write", "memory"] | ["copy", "running-config", "startup-config"] => {
+            [conf, "t" | "terminal"] if conf.len() >= 4 && "configure".starts_with(conf) => {
+                return Ok(Mode::Global);
+            }
+            ["write"]
+            | ["wr"]
+            | ["write", "memory"]
+            | ["copy", "running-config", "startup-config"] => {
                 return Ok(mode.clone());
             }
             _ => {}
@@ -114,7 +119,11 @@ impl RouterConfig {
         };
         if body.is_empty() {
             let column = shift + line.trim_end().chars().count();
-            return Err(Wrong { column, message: "the command after `no` is missing".into(), nearest: None });
+            return Err(Wrong {
+                column,
+                message: "the command after `no` is missing".into(),
+                nearest: None,
+            });
         }
         let mut found = None;
         let mut here = mode.clone();
@@ -140,9 +149,8 @@ impl RouterConfig {
             return Err(explain(&why, &here, negated, line, body, names, shift));
         };
         let mut trial = self.clone();
-        let next = apply::apply(&mut trial, &here, negated, &matching.words, names).map_err(|message| {
-            Wrong { column: shift + first.start, message, nearest: None }
-        })?;
+        let next = apply::apply(&mut trial, &here, negated, &matching.words, names)
+            .map_err(|message| Wrong { column: shift + first.start, message, nearest: None })?;
         *self = trial;
         Ok(next.unwrap_or(here))
     }
@@ -187,7 +195,11 @@ fn explain(
         }
         Mismatch::Ambiguous(at, keywords) => Wrong {
             column: shift + words[*at].start,
-            message: format!("`{}` may be {}: write more of it", words[*at].text, keywords.join(" or ")),
+            message: format!(
+                "`{}` may be {}: write more of it",
+                words[*at].text,
+                keywords.join(" or ")
+            ),
             nearest: keywords.first().map(|first| format!("{}{first}", so_far(*at))),
         },
         Mismatch::Invalid(at, atoms) => {
@@ -209,12 +221,17 @@ fn explain(
             if interface && let Err(message) = names.resolve(&token.text) {
                 return Wrong { column: shift + token.start, message, nearest: None };
             }
-            let nearest = nearest_keyword(&token.text, atoms).or_else(|| atoms.first().map(Atom::shown));
+            let nearest =
+                nearest_keyword(&token.text, atoms).or_else(|| atoms.first().map(Atom::shown));
             let expected: Vec<String> = unique(atoms.iter().map(Atom::shown));
             let message = match expected.as_slice() {
-                _ if *at == 0 => format!("`{}` is not a command here ({})", token.text, place(mode)),
+                _ if *at == 0 => {
+                    format!("`{}` is not a command here ({})", token.text, place(mode))
+                }
                 [] => format!("`{}` is one word too many", token.text),
-                few if few.len() <= 6 => format!("`{}` does not fit: {} is expected", token.text, few.join(" or ")),
+                few if few.len() <= 6 => {
+                    format!("`{}` does not fit: {} is expected", token.text, few.join(" or "))
+                }
                 _ => format!("`{}` does not fit here", token.text),
             };
             Wrong {
@@ -247,7 +264,9 @@ fn unique(items: impl Iterator<Item = String>) -> Vec<String> {
 pub(crate) fn nearest_keyword(word: &str, atoms: &[Atom]) -> Option<String> {
     let word = word.to_ascii_lowercase();
     let likeness = |atom: &Atom| match atom {
-        Atom::Keyword(keyword) => Some((strsim::jaro_winkler(&word, &keyword.to_ascii_lowercase()), *keyword)),
+        Atom::Keyword(keyword) => {
+            Some((strsim::jaro_winkler(&word, &keyword.to_ascii_lowercase()), *keyword))
+        }
         _ => None,
     };
     let best = atoms.iter().filter_map(likeness).max_by(|a, b| a.0.total_cmp(&b.0))?;

@@ -63,16 +63,23 @@ end
 #[test]
 fn the_sheets_commands_are_taken_as_they_stand() {
     let config = parse(SHEET).unwrap();
-    assert_eq!(config.dhcp.excluded, [("192.168.0.1".parse().unwrap(), "192.168.0.50".parse().unwrap())]);
+    assert_eq!(
+        config.dhcp.excluded,
+        [("192.168.0.1".parse().unwrap(), "192.168.0.50".parse().unwrap())]
+    );
     let pool = &config.dhcp.pools[0];
-    assert_eq!((pool.name.as_str(), pool.network), ("R1_DHCP", Some("192.168.0.0/24".parse().unwrap())));
+    assert_eq!(
+        (pool.name.as_str(), pool.network),
+        ("R1_DHCP", Some("192.168.0.0/24".parse().unwrap()))
+    );
     let server = crate::dhcp::server_config(&config).unwrap();
     assert_eq!(server["pools"][0]["excluded"][0], "192.168.0.1-192.168.0.50");
 }
 
 #[test]
 fn a_whole_router_reads_and_its_running_config_reads_back() {
-    let config = parse_for(ROUTER, &["lan", "wan"]).unwrap_or_else(|problems| panic!("{problems:#?}"));
+    let config =
+        parse_for(ROUTER, &["lan", "wan"]).unwrap_or_else(|problems| panic!("{problems:#?}"));
     assert_eq!(config.interface("wan").unwrap().label, "GigabitEthernet0/1");
     assert_eq!(config.rip_key(config.interface("wan").unwrap()), Some((1, "s3cret")));
     assert_eq!(config.access_list("101").unwrap().rules.len(), 4);
@@ -81,17 +88,27 @@ fn a_whole_router_reads_and_its_running_config_reads_back() {
     assert!(config.rip.as_ref().unwrap().covers("10.0.0.1".parse().unwrap()));
     let text = config.running_config();
     assert!(!text.contains("class") && !text.contains("cisco"), "{text}");
-    let again = parse_for(&text, &["lan", "wan"]).unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+    let again = parse_for(&text, &["lan", "wan"])
+        .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
     assert_eq!(again, config, "{text}");
 }
 
 #[test]
 fn no_takes_back() {
-    let text = format!("{ROUTER}no access-list 101\nno router rip\nno ip dhcp pool PRINTER\nno ip route 0.0.0.0 0.0.0.0\ninterface lan\nno ip address\nno ip helper-address\nshutdown\n");
+    let text = format!(
+        "{ROUTER}no access-list 101\nno router rip\nno ip dhcp pool PRINTER\nno ip route 0.0.0.0 0.0.0.0\ninterface lan\nno ip address\nno ip helper-address\nshutdown\n"
+    );
     let config = parse_for(&text, &["lan", "wan"]).unwrap();
     let lan = config.interface("lan").unwrap();
-    assert!(config.access_list("101").is_none() && config.rip.is_none() && config.routes.is_empty());
-    assert!(lan.address.is_none() && lan.helpers.is_empty() && lan.shutdown && config.dhcp.pools.is_empty());
+    assert!(
+        config.access_list("101").is_none() && config.rip.is_none() && config.routes.is_empty()
+    );
+    assert!(
+        lan.address.is_none()
+            && lan.helpers.is_empty()
+            && lan.shutdown
+            && config.dhcp.pools.is_empty()
+    );
 }
 
 #[test]

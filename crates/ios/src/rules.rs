@@ -6,10 +6,30 @@ use crate::config::{AccessList, Addresses, Ports, RouterConfig, Rule, Verdict};
 
 /// Names of ports that may stand for their numbers.
 const PORTS: [(&str, u16); 24] = [
-    ("ftp-data", 20), ("ftp", 21), ("ssh", 22), ("telnet", 23), ("smtp", 25), ("time", 37),
-    ("domain", 53), ("bootps", 67), ("bootpc", 68), ("tftp", 69), ("www", 80), ("http", 80),
-    ("pop2", 109), ("pop3", 110), ("sunrpc", 111), ("nntp", 119), ("ntp", 123), ("imap", 143),
-    ("snmp", 161), ("snmptrap", 162), ("bgp", 179), ("https", 443), ("syslog", 514), ("rip", 520),
+    ("ftp-data", 20),
+    ("ftp", 21),
+    ("ssh", 22),
+    ("telnet", 23),
+    ("smtp", 25),
+    ("time", 37),
+    ("domain", 53),
+    ("bootps", 67),
+    ("bootpc", 68),
+    ("tftp", 69),
+    ("www", 80),
+    ("http", 80),
+    ("pop2", 109),
+    ("pop3", 110),
+    ("sunrpc", 111),
+    ("nntp", 119),
+    ("ntp", 123),
+    ("imap", 143),
+    ("snmp", 161),
+    ("snmptrap", 162),
+    ("bgp", 179),
+    ("https", 443),
+    ("syslog", 514),
+    ("rip", 520),
 ];
 
 /// Names of ICMP messages with type and code.
@@ -29,11 +49,20 @@ const PROTOCOLS: [(&str, u8); 6] =
     [("icmp", 1), ("tcp", 6), ("udp", 17), ("gre", 47), ("esp", 50), ("ospf", 89)];
 
 /// The list of this name, made where it is missing.
-pub(crate) fn list<'a>(config: &'a mut RouterConfig, name: &str, extended: bool) -> Result<&'a mut AccessList, String> {
+pub(crate) fn list<'a>(
+    config: &'a mut RouterConfig,
+    name: &str,
+    extended: bool,
+) -> Result<&'a mut AccessList, String> {
     if let Ok(number) = name.parse::<u32>() {
-        let (first, second) = if extended { (100..=199, 2000..=2699) } else { (1..=99, 1300..=1999) };
+        let (first, second) =
+            if extended { (100..=199, 2000..=2699) } else { (1..=99, 1300..=1999) };
         if !first.contains(&number) && !second.contains(&number) {
-            let kind = if extended { "an extended list: 100 to 199, 2000 to 2699" } else { "a standard list: 1 to 99, 1300 to 1999" };
+            let kind = if extended {
+                "an extended list: 100 to 199, 2000 to 2699"
+            } else {
+                "a standard list: 1 to 99, 1300 to 1999"
+            };
             return Err(format!("{number} is not the number of {kind}"));
         }
     }
@@ -44,7 +73,9 @@ pub(crate) fn list<'a>(config: &'a mut RouterConfig, name: &str, extended: bool)
     let list = &mut config.access_lists[at];
     if list.extended != extended {
         let kind = if list.extended { "an extended" } else { "a standard" };
-        return Err(format!("{name} is {kind} access list already: remove it first or choose another name"));
+        return Err(format!(
+            "{name} is {kind} access list already: remove it first or choose another name"
+        ));
     }
     Ok(list)
 }
@@ -98,7 +129,9 @@ impl<'a> Words<'a> {
 
     fn addresses(&mut self, wildcard_needed: bool) -> Result<Addresses, String> {
         let missing = || "an address is missing".to_owned();
-        let parse = |text: &str| text.parse::<Ipv4Addr>().map_err(|_| format!("`{text}` is not an address"));
+        let parse = |text: &str| {
+            text.parse::<Ipv4Addr>().map_err(|_| format!("`{text}` is not an address"))
+        };
         match self.next().ok_or_else(missing)? {
             "any" => Ok(Addresses::ANY),
             "host" => Ok(Addresses::host(parse(self.next().ok_or_else(missing)?)?)),
@@ -116,14 +149,18 @@ impl<'a> Words<'a> {
     }
 
     fn ports(&mut self) -> Result<Option<Ports>, String> {
-        let Some(operator) = self.next_if(|w| matches!(w, "eq" | "gt" | "lt" | "neq" | "range")) else {
+        let Some(operator) = self.next_if(|w| matches!(w, "eq" | "gt" | "lt" | "neq" | "range"))
+        else {
             return Ok(None);
         };
         let first = port(self.next().unwrap_or_default())?;
         Ok(Some(match operator {
             "eq" => Ports::Between(first, first),
             "neq" => Ports::Not(first),
-            "gt" => Ports::Between(first.checked_add(1).ok_or("no port is greater than 65535")?, u16::MAX),
+            "gt" => Ports::Between(
+                first.checked_add(1).ok_or("no port is greater than 65535")?,
+                u16::MAX,
+            ),
             "lt" => Ports::Between(0, first.checked_sub(1).ok_or("no port is less than 0")?),
             _ => {
                 let last = port(self.next().unwrap_or_default())?;
@@ -134,7 +171,8 @@ impl<'a> Words<'a> {
 }
 
 fn port(text: &str) -> Result<u16, String> {
-    let named = PORTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, port)| *port);
+    let named =
+        PORTS.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, port)| *port);
     named.or_else(|| text.parse().ok()).ok_or_else(|| {
         format!("`{text}` is not a port: a number from 0 to 65535, or a name such as www, smtp, pop3, domain")
     })
@@ -181,7 +219,8 @@ fn read(words: &[&str], extended: bool) -> Result<Rule, String> {
                 Some((_, message)) => Some(*message),
                 None => {
                     let code = words.next_if(|word| word.parse::<u8>().is_ok());
-                    let number = kind.parse().map_err(|_| format!("`{kind}` is not an ICMP message"))?;
+                    let number =
+                        kind.parse().map_err(|_| format!("`{kind}` is not an ICMP message"))?;
                     Some((number, code.and_then(|code| code.parse().ok())))
                 }
             };
@@ -229,7 +268,8 @@ pub(crate) fn write(rule: &Rule, extended: bool) -> String {
     let mut text = String::from(if verdict == Verdict::Permit { "permit" } else { "deny" });
     if extended {
         let number = rule.protocol;
-        let named = PROTOCOLS.iter().find(|(_, n)| Some(*n) == number).map(|(name, _)| (*name).to_owned());
+        let named =
+            PROTOCOLS.iter().find(|(_, n)| Some(*n) == number).map(|(name, _)| (*name).to_owned());
         let protocol = named.or(number.map(|n| n.to_string())).unwrap_or("ip".into());
         text += &format!(
             " {protocol} {}{} {}{}",

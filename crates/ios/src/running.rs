@@ -36,7 +36,10 @@ impl RouterConfig {
         for line in self.remembered.iter().filter(global) {
             page.line(&line.line);
         }
-        page.line(format!("hostname {}", if self.hostname.is_empty() { "Router" } else { &self.hostname }));
+        page.line(format!(
+            "hostname {}",
+            if self.hostname.is_empty() { "Router" } else { &self.hostname }
+        ));
         page.line("!");
         if self.dhcp.off {
             page.line("no service dhcp");
@@ -69,7 +72,8 @@ impl RouterConfig {
                 NextHop::Interface(name) => self.label(name),
                 NextHop::Discard => "Null0".into(),
             };
-            let distance = if route.distance == 1 { String::new() } else { format!(" {}", route.distance) };
+            let distance =
+                if route.distance == 1 { String::new() } else { format!(" {}", route.distance) };
             page.line(format!("ip route {} {via}{distance}", masked(&route.to)));
         }
         if !self.routes.is_empty() {
@@ -85,14 +89,17 @@ impl RouterConfig {
                 let text = rules::write(rule, list.extended);
                 page.line(match numbered {
                     true => format!("access-list {} {text}", list.name),
-                    false => format!(" {} {text}", rule.sequence).replace(&format!(" {} remark", rule.sequence), " remark"),
+                    false => format!(" {} {text}", rule.sequence)
+                        .replace(&format!(" {} remark", rule.sequence), " remark"),
                 });
             }
             page.line("!");
         }
         for opener in self.remembered.iter().filter(|line| line.line.is_empty()) {
             page.line(&opener.under);
-            for line in self.remembered.iter().filter(|l| l.under == opener.under && !l.line.is_empty()) {
+            for line in
+                self.remembered.iter().filter(|l| l.under == opener.under && !l.line.is_empty())
+            {
                 page.line(format!(" {}", line.line));
             }
         }

@@ -22,7 +22,11 @@ fn label(console: &Console, name: &str) -> String {
 ///
 /// # Errors
 /// A sentence where there is nothing to show.
-pub(crate) async fn show(words: &[&str], console: &Console, system: &dyn System) -> Result<String, String> {
+pub(crate) async fn show(
+    words: &[&str],
+    console: &Console,
+    system: &dyn System,
+) -> Result<String, String> {
     Ok(match words {
         ["arp"] | ["ip", "arp"] => arp(console, system).await,
         ["clock"] => format!("{}\n", time::clock(system.now())),
@@ -31,13 +35,18 @@ pub(crate) async fn show(words: &[&str], console: &Console, system: &dyn System)
         ["hosts"] => hosts(console.config()),
         ["running-config", ..] => {
             let text = console.config().running_config();
-            format!("Building configuration...\n\nCurrent configuration : {} bytes\n{text}", text.len())
+            format!(
+                "Building configuration...\n\nCurrent configuration : {} bytes\n{text}",
+                text.len()
+            )
         }
         ["startup-config", ..] => {
             format!("Using {} bytes\n{}", console.startup().len(), console.startup())
         }
         ["ip", "interface", "brief"] => interface_brief(console, system).await,
-        ["ip", "interface", rest @ ..] => ip_interface(rest.first().copied(), console, system).await?,
+        ["ip", "interface", rest @ ..] => {
+            ip_interface(rest.first().copied(), console, system).await?
+        }
         ["interfaces", rest @ ..] => interfaces(rest.first().copied(), console, system).await?,
         ["ip", "route", rest @ ..] => routes(rest.first().copied(), console, system).await?,
         ["ip", "protocols"] => protocols(console, system).await,
@@ -63,7 +72,8 @@ fn dotted(mac: &str) -> String {
 }
 
 async fn arp(console: &Console, system: &dyn System) -> String {
-    let mut text = String::from("Protocol  Address          Age (min)  Hardware Addr   Type   Interface\n");
+    let mut text =
+        String::from("Protocol  Address          Age (min)  Hardware Addr   Type   Interface\n");
     let mut entries = system.arp().await;
     entries.sort_by_key(|entry| entry.address);
     for entry in entries {
@@ -114,7 +124,8 @@ async fn ordered(console: &Console, system: &dyn System) -> Vec<InterfaceState> 
 }
 
 async fn interface_brief(console: &Console, system: &dyn System) -> String {
-    let mut text = format!("{:<27}{:<16}OK? Method {:<22}Protocol\n", "Interface", "IP-Address", "Status");
+    let mut text =
+        format!("{:<27}{:<16}OK? Method {:<22}Protocol\n", "Interface", "IP-Address", "Status");
     for interface in ordered(console, system).await {
         let (status, protocol) = states(&interface);
         let address = interface.address.map_or("unassigned".into(), |net| net.addr().to_string());
@@ -133,7 +144,11 @@ fn wanted(typed: Option<&str>, console: &Console) -> Result<Option<String>, Stri
     typed.map(|typed| console.names().resolve(typed).map(|(name, _)| name)).transpose()
 }
 
-async fn ip_interface(typed: Option<&str>, console: &Console, system: &dyn System) -> Result<String, String> {
+async fn ip_interface(
+    typed: Option<&str>,
+    console: &Console,
+    system: &dyn System,
+) -> Result<String, String> {
     let only = wanted(typed, console)?;
     let mut text = String::new();
     for interface in ordered(console, system).await {
@@ -141,9 +156,16 @@ async fn ip_interface(typed: Option<&str>, console: &Console, system: &dyn Syste
             continue;
         }
         let (status, protocol) = states(&interface);
-        text += &format!("{} is {status}, line protocol is {protocol}\n", label(console, &interface.name));
+        text += &format!(
+            "{} is {status}, line protocol is {protocol}\n",
+            label(console, &interface.name)
+        );
         match interface.address {
-            Some(net) => text += &format!("  Internet address is {net}\n  Broadcast address is 255.255.255.255\n"),
+            Some(net) => {
+                text += &format!(
+                    "  Internet address is {net}\n  Broadcast address is 255.255.255.255\n"
+                )
+            }
             None => text += "  Internet protocol processing disabled\n",
         }
         text += &format!("  MTU is {} bytes\n", interface.mtu);
@@ -159,7 +181,11 @@ async fn ip_interface(typed: Option<&str>, console: &Console, system: &dyn Syste
     Ok(text)
 }
 
-async fn interfaces(typed: Option<&str>, console: &Console, system: &dyn System) -> Result<String, String> {
+async fn interfaces(
+    typed: Option<&str>,
+    console: &Console,
+    system: &dyn System,
+) -> Result<String, String> {
     let only = wanted(typed, console)?;
     let mut text = String::new();
     for interface in ordered(console, system).await {
@@ -168,11 +194,15 @@ async fn interfaces(typed: Option<&str>, console: &Console, system: &dyn System)
         }
         let (status, protocol) = states(&interface);
         let mac = dotted(&interface.mac).to_lowercase();
-        text += &format!("{} is {status}, line protocol is {protocol}\n", label(console, &interface.name));
+        text += &format!(
+            "{} is {status}, line protocol is {protocol}\n",
+            label(console, &interface.name)
+        );
         text += &format!("  Hardware is Ethernet, address is {mac} (bia {mac})\n");
         let entry = console.config().interface(&interface.name);
         let description = entry.and_then(|entry| entry.description.clone());
-        text += &format!("  Description: {}\n", description.unwrap_or_else(|| interface.name.clone()));
+        text +=
+            &format!("  Description: {}\n", description.unwrap_or_else(|| interface.name.clone()));
         if let Some(net) = interface.address {
             text += &format!("  Internet address is {net}\n");
         }
@@ -197,7 +227,11 @@ fn code(source: Source) -> char {
     }
 }
 
-async fn routes(only: Option<&str>, console: &Console, system: &dyn System) -> Result<String, String> {
+async fn routes(
+    only: Option<&str>,
+    console: &Console,
+    system: &dyn System,
+) -> Result<String, String> {
     let mut all = system.routes().await;
     all.sort_by_key(|route| (route.to, route.distance));
     if let Some(address) = only.and_then(|only| only.parse::<Ipv4Addr>().ok()) {
@@ -234,7 +268,8 @@ async fn routes(only: Option<&str>, console: &Console, system: &dyn System) -> R
         if route.source == Source::Connected
             && let Some(name) = &route.interface
             && only.is_none()
-            && let Some(net) = system.interfaces().await.iter().find(|i| i.name == *name).and_then(|i| i.address)
+            && let Some(net) =
+                system.interfaces().await.iter().find(|i| i.name == *name).and_then(|i| i.address)
         {
             let line = format!("is directly connected, {}", label(console, name));
             group.push((Ipv4Net::from(net.addr()), 'L', line));
@@ -251,7 +286,11 @@ async fn routes(only: Option<&str>, console: &Console, system: &dyn System) -> R
             let count = if masks.len() == 1 {
                 format!("{major} is subnetted, {} subnets", lines.len())
             } else {
-                format!("{major} is variably subnetted, {} subnets, {} masks", lines.len(), masks.len())
+                format!(
+                    "{major} is variably subnetted, {} subnets, {} masks",
+                    lines.len(),
+                    masks.len()
+                )
             };
             text += &format!("     {count}\n");
         }
@@ -299,7 +338,9 @@ fn one_route(address: Ipv4Addr, all: &[RouteState], console: &Console) -> Result
 }
 
 async fn protocols(console: &Console, system: &dyn System) -> String {
-    let Some(rip) = &console.config().rip else { return "No routing protocol is configured\n".into() };
+    let Some(rip) = &console.config().rip else {
+        return "No routing protocol is configured\n".into();
+    };
     let [update, invalid, hold, flush] = rip.timers.unwrap_or([30, 180, 180, 240]);
     let mut text = format!(
         "Routing Protocol is \"rip\"\n  Sending updates every {update} seconds\n  Invalid after {invalid} seconds, hold down {hold}, flushed after {flush}\n"
@@ -332,14 +373,19 @@ async fn rip_database(console: &Console, system: &dyn System) -> String {
     let mut entries = system.rip().await;
     entries.sort_by_key(|entry| entry.to);
     for entry in entries {
-        let interface = entry.interface.as_deref().map(|name| label(console, name)).unwrap_or_default();
+        let interface =
+            entry.interface.as_deref().map(|name| label(console, name)).unwrap_or_default();
         match entry.via {
             None if interface.is_empty() => text += &format!("{}    redistributed\n", entry.to),
             None => text += &format!("{}    directly connected, {interface}\n", entry.to),
             Some(_) if entry.metric >= 16 => text += &format!("{} is possibly down\n", entry.to),
             Some(via) => {
                 let hops = entry.metric.saturating_sub(1);
-                text += &format!("{}\n    [{hops}] via {via}, {}, {interface}\n", entry.to, time::hms(entry.age));
+                text += &format!(
+                    "{}\n    [{hops}] via {via}, {}, {interface}\n",
+                    entry.to,
+                    time::hms(entry.age)
+                );
             }
         }
     }
@@ -410,7 +456,9 @@ async fn pools(only: Option<&str>, system: &dyn System) -> Result<String, String
 
 async fn dhcp_statistics(system: &dyn System) -> String {
     let bindings = system.bindings().await;
-    let count = |test: &dyn Fn(&crate::system::Binding) -> bool| bindings.iter().filter(|b| test(b)).count();
+    let count = |test: &dyn Fn(&crate::system::Binding) -> bool| {
+        bindings.iter().filter(|b| test(b)).count()
+    };
     format!(
         "Address pools        {}\nAutomatic bindings   {}\nManual bindings      {}\nExpired bindings     {}\n",
         system.pools().await.len(),
@@ -420,7 +468,11 @@ async fn dhcp_statistics(system: &dyn System) -> String {
     )
 }
 
-async fn access_lists(only: Option<&str>, console: &Console, system: &dyn System) -> Result<String, String> {
+async fn access_lists(
+    only: Option<&str>,
+    console: &Console,
+    system: &dyn System,
+) -> Result<String, String> {
     let mut text = String::new();
     for list in &console.config().access_lists {
         if only.is_some_and(|only| only != list.name) {
@@ -434,10 +486,14 @@ async fn access_lists(only: Option<&str>, console: &Console, system: &dyn System
                 continue;
             }
             let mut entry = rules::write(rule, list.extended);
-            let wildcard = !list.extended && !rule.source.is_any() && !rule.source.wildcard.is_unspecified();
+            let wildcard =
+                !list.extended && !rule.source.is_any() && !rule.source.wildcard.is_unspecified();
             if wildcard {
                 let (address, bits) = (rule.source.address, rule.source.wildcard);
-                entry = entry.replace(&format!("{address} {bits}"), &format!("{address}, wildcard bits {bits}"));
+                entry = entry.replace(
+                    &format!("{address} {bits}"),
+                    &format!("{address}, wildcard bits {bits}"),
+                );
             }
             let matches = match counters.get(at).copied().unwrap_or(0) {
                 0 => String::new(),
@@ -461,7 +517,11 @@ async fn translations(system: &dyn System) -> String {
     for entry in system.translations().await {
         text += &format!(
             "{:<5}{:<23}{:<23}{:<23}{}\n",
-            entry.protocol, entry.inside_global, entry.inside_local, entry.outside_local, entry.outside_global
+            entry.protocol,
+            entry.inside_global,
+            entry.inside_local,
+            entry.outside_local,
+            entry.outside_global
         );
     }
     text

@@ -28,7 +28,8 @@ fn civil(days: u64) -> (u64, u64, u64) {
 pub(crate) fn date(at: u64) -> String {
     let (year, month, day) = civil(at / 86_400);
     let (hour, minute) = (at / 3600 % 24, at / 60 % 60);
-    let (twelve, half) = (if hour % 12 == 0 { 12 } else { hour % 12 }, if hour < 12 { "AM" } else { "PM" });
+    let (twelve, half) =
+        (if hour % 12 == 0 { 12 } else { hour % 12 }, if hour < 12 { "AM" } else { "PM" });
     format!("{} {day:02} {year} {twelve:02}:{minute:02} {half}", MONTHS[(month - 1) as usize % 12])
 }
 

@@ -13,11 +13,22 @@ fn lab() -> String {
     }
     text.push_str("nodes:\n");
     for n in 0..99 {
-        let _ = writeln!(text, "  r{n}: {{ kind: router, interfaces: {{ n{n}: 10.0.{n}.1, n{}: 10.0.{}.2 }} }}", n + 1, n + 1);
+        let _ = writeln!(
+            text,
+            "  r{n}: {{ kind: router, interfaces: {{ n{n}: 10.0.{n}.1, n{}: 10.0.{}.2 }} }}",
+            n + 1,
+            n + 1
+        );
     }
     text.push_str("  mail: { interfaces: { n0: 10.0.0.10 }, services: { mail: { domain: mail.com, accounts: { a: b } }, dns: [mail.com. A 10.0.0.10] } }\n");
     for n in 0..900 {
-        let _ = writeln!(text, "  pc{n}: {{ kind: pc, interfaces: {{ n{}: 10.0.{}.{} }}, dns: 10.0.0.10 }}", n % 100, n % 100, 20 + n / 100);
+        let _ = writeln!(
+            text,
+            "  pc{n}: {{ kind: pc, interfaces: {{ n{}: 10.0.{}.{} }}, dns: 10.0.0.10 }}",
+            n % 100,
+            n % 100,
+            20 + n / 100
+        );
     }
     text
 }
@@ -38,7 +49,14 @@ fn main() -> std::process::ExitCode {
         match lab::load_text("thousand.yaml", &text, None, &lab::Vars::new()) {
             Ok(lab) => {
                 times.push(start.elapsed().as_secs_f64() * 1000.0);
-                let _ = writeln!(out, "{} nodes, {} networks, {} checks: {:.1} ms", lab.plan.nodes.len(), lab.plan.networks.len(), lab.plan.checks.len(), times.last().unwrap_or(&0.0));
+                let _ = writeln!(
+                    out,
+                    "{} nodes, {} networks, {} checks: {:.1} ms",
+                    lab.plan.nodes.len(),
+                    lab.plan.networks.len(),
+                    lab.plan.checks.len(),
+                    times.last().unwrap_or(&0.0)
+                );
             }
             Err(report) => {
                 let _ = writeln!(out, "{report}");

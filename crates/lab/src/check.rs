@@ -165,8 +165,24 @@ impl Kind {
 
     /// Every key, `path` beside `trace`.
     pub const WORDS: &[&str] = &[
-        "link", "address", "lease", "ping", "route", "trace", "path", "arp", "dns", "port", "http",
-        "mail", "imap", "pop3", "queue", "transcript", "ports", "exec",
+        "link",
+        "address",
+        "lease",
+        "ping",
+        "route",
+        "trace",
+        "path",
+        "arp",
+        "dns",
+        "port",
+        "http",
+        "mail",
+        "imap",
+        "pop3",
+        "queue",
+        "transcript",
+        "ports",
+        "exec",
     ];
 }
 

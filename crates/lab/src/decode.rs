@@ -49,7 +49,8 @@ impl<'a> Decoder<'a> {
 
     /// A value of the wrong shape: `what` says what was expected, as a noun.
     pub fn expected<T>(&mut self, node: &Node, what: &str, example: &str) -> Option<T> {
-        let help = if example.is_empty() { String::new() } else { format!("for example `{example}`") };
+        let help =
+            if example.is_empty() { String::new() } else { format!("for example `{example}`") };
         self.refuse(node, "yaml::type", format!("expected {what}, found {}", node.describe()), help)
     }
 }
@@ -68,7 +69,11 @@ pub trait Decode: Sized {
 
 impl<T: Decode> Decode for Option<T> {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
-        if matches!(node.value, Value::Null) { Some(None) } else { T::decode(node, decoder).map(Some) }
+        if matches!(node.value, Value::Null) {
+            Some(None)
+        } else {
+            T::decode(node, decoder).map(Some)
+        }
     }
 
     fn absent() -> Option<Self> {
@@ -274,7 +279,10 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Map<T> {
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("a mapping")
             }
-            fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Map<T>, A::Error> {
+            fn visit_map<A: serde::de::MapAccess<'de>>(
+                self,
+                mut map: A,
+            ) -> Result<Map<T>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
@@ -291,7 +299,9 @@ impl<T: Decode> Decode for Map<T> {
         match &node.value {
             Value::Null => Some(Self::default()),
             Value::Map(entries) => {
-                let read = |(key, value): &(crate::yaml::Key, Node)| Some((key.name.clone(), T::decode(value, decoder)?));
+                let read = |(key, value): &(crate::yaml::Key, Node)| {
+                    Some((key.name.clone(), T::decode(value, decoder)?))
+                };
                 Some(Self(entries.iter().filter_map(read).collect()))
             }
             _ => decoder.expected(node, "a mapping (`name: value` lines)", ""),
@@ -322,7 +332,12 @@ pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Opti
     let limit = (word.chars().count() / 3).clamp(1, 3);
     known
         .into_iter()
-        .map(|candidate| (strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()), candidate))
+        .map(|candidate| {
+            (
+                strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase()),
+                candidate,
+            )
+        })
         .filter(|(distance, _)| *distance <= limit)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
@@ -335,8 +350,15 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> S
         Some(near) => format!("did you mean `{near}`?"),
         None if known.is_empty() => "there is none".to_owned(),
         None => {
-            let more = if known.len() > 12 { format!(" and {} more", known.len() - 12) } else { String::new() };
-            format!("known here: {}{more}", known.iter().take(12).copied().collect::<Vec<_>>().join(", "))
+            let more = if known.len() > 12 {
+                format!(" and {} more", known.len() - 12)
+            } else {
+                String::new()
+            };
+            format!(
+                "known here: {}{more}",
+                known.iter().take(12).copied().collect::<Vec<_>>().join(", ")
+            )
         }
     }
 }

@@ -150,7 +150,8 @@ impl Report {
     /// For a terminal: snippets, reasons, help. `colour` uses ANSI colours and box drawing.
     pub fn render(&self, colour: bool, width: usize) -> String {
         use miette::{GraphicalReportHandler, GraphicalTheme};
-        let theme = if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let theme =
+            if colour { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
         let handler = GraphicalReportHandler::new_themed(theme)
             .with_width(width.max(40))
             .with_context_lines(1)
@@ -253,13 +254,12 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
         let Diagnostic { span: (start, length), file, related, .. } = self.diagnostic;
-        let here = miette::LabeledSpan::new_primary_with_span(
-            Some("here".to_owned()),
-            (*start, *length),
-        );
-        let others = related.iter().filter(move |r| r.file == *file).map(|r| {
-            miette::LabeledSpan::new(Some(r.label.clone()), r.span.0, r.span.1)
-        });
+        let here =
+            miette::LabeledSpan::new_primary_with_span(Some("here".to_owned()), (*start, *length));
+        let others = related
+            .iter()
+            .filter(move |r| r.file == *file)
+            .map(|r| miette::LabeledSpan::new(Some(r.label.clone()), r.span.0, r.span.1));
         Some(Box::new(std::iter::once(here).chain(others)))
     }
 }

@@ -207,7 +207,12 @@ impl Decode for Interface {
                 let net = text.parse::<Ipv4Net>();
                 match net {
                     Ok(net) => Some(Self::Static(net.addr(), Some(net.prefix_len()))),
-                    Err(_) => decoder.refuse(node, "net::address", format!("`{text}` is not an IPv4 address with a prefix length"), "for example `192.168.1.2` or `192.168.1.2/24`"),
+                    Err(_) => decoder.refuse(
+                        node,
+                        "net::address",
+                        format!("`{text}` is not an IPv4 address with a prefix length"),
+                        "for example `192.168.1.2` or `192.168.1.2/24`",
+                    ),
                 }
             }
             Some(_) => Ipv4Addr::decode(node, decoder).map(|address| Self::Static(address, None)),
@@ -234,7 +239,12 @@ impl Decode for Ipv4Addr {
         match node.text() {
             Some(text) => match text.parse() {
                 Ok(address) => Some(address),
-                Err(_) => decoder.refuse(node, "net::address", format!("`{text}` is not an IPv4 address"), address_help(text)),
+                Err(_) => decoder.refuse(
+                    node,
+                    "net::address",
+                    format!("`{text}` is not an IPv4 address"),
+                    address_help(text),
+                ),
             },
             None => decoder.expected(node, "an IPv4 address", "192.168.1.2"),
         }
@@ -249,7 +259,8 @@ fn address_help(text: &str) -> String {
         return "labs use IPv4".to_owned();
     }
     if !parts.iter().all(digits) {
-        return "an address has four numbers, such as 192.168.1.2; names are not understood here".to_owned();
+        return "an address has four numbers, such as 192.168.1.2; names are not understood here"
+            .to_owned();
     }
     if parts.len() != 4 {
         return format!("an address has four numbers, this one has {}", parts.len());
@@ -274,7 +285,12 @@ impl Decode for Ipv4Net {
             return decoder.refuse(node, "net::subnet", format!("`{text}` is not a subnet"), help);
         };
         if net.trunc() != net {
-            return decoder.refuse(node, "net::subnet", format!("`{text}` has host bits: it names a host, not a subnet"), format!("did you mean `{}`?", net.trunc()));
+            return decoder.refuse(
+                node,
+                "net::subnet",
+                format!("`{text}` has host bits: it names a host, not a subnet"),
+                format!("did you mean `{}`?", net.trunc()),
+            );
         }
         Some(net)
     }
@@ -339,12 +355,17 @@ pub struct Dhcp(pub DhcpServer);
 impl Decode for Dhcp {
     fn decode(node: &Tree, decoder: &mut Decoder<'_>) -> Option<Self> {
         let Value::Map(entries) = &node.value else {
-            return decoder.expected(node, "a mapping with the pool's fields, or `pools:`", "dhcp: { range: 192.168.1.100-192.168.1.200 }");
+            return decoder.expected(
+                node,
+                "a mapping with the pool's fields, or `pools:`",
+                "dhcp: { range: 192.168.1.100-192.168.1.200 }",
+            );
         };
         let (pool, own): (Vec<_>, Vec<_>) =
             entries.iter().cloned().partition(|(key, _)| Pool::FIELDS.contains(&key.name.as_str()));
         // `dhcp: {}` is one pool of all defaults.
-        let lone = pool.is_empty() && !own.iter().any(|(key, _)| matches!(key.name.as_str(), "pools" | "relay"));
+        let lone = pool.is_empty()
+            && !own.iter().any(|(key, _)| matches!(key.name.as_str(), "pools" | "relay"));
         let server = DhcpServer::decode(&Tree { value: Value::Map(own), span: node.span }, decoder);
         if pool.is_empty() && !lone {
             return server.map(Self);
@@ -375,7 +396,9 @@ impl Decode for LeaseTime {
         let time = match node.text() {
             Some("infinite") => Some(u32::MAX),
             Some(text) => match text.strip_suffix('d') {
-                Some(days) => days.trim().parse::<u32>().ok().and_then(|days| days.checked_mul(86_400)),
+                Some(days) => {
+                    days.trim().parse::<u32>().ok().and_then(|days| days.checked_mul(86_400))
+                }
                 None => Seconds::parse(text).and_then(|s| u32::try_from(s.millis() / 1000).ok()),
             },
             None => None,
@@ -421,7 +444,11 @@ impl Range {
 
 impl std::fmt::Display for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        if self.first == self.last { write!(f, "{}", self.first) } else { write!(f, "{}-{}", self.first, self.last) }
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
     }
 }
 
@@ -434,7 +461,8 @@ impl Serialize for Range {
 impl<'de> Deserialize<'de> for Range {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a range")))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a range")))
     }
 }
 
@@ -442,7 +470,12 @@ impl Decode for Range {
     fn decode(node: &Tree, decoder: &mut Decoder<'_>) -> Option<Self> {
         match node.text().map(|text| (text, Self::parse(text))) {
             Some((_, Some(range))) => Some(range),
-            Some((text, None)) => decoder.refuse(node, "net::range", format!("`{text}` is not a range of addresses"), "write FIRST-LAST, such as 192.168.1.100-192.168.1.200"),
+            Some((text, None)) => decoder.refuse(
+                node,
+                "net::range",
+                format!("`{text}` is not a range of addresses"),
+                "write FIRST-LAST, such as 192.168.1.100-192.168.1.200",
+            ),
             None => decoder.expected(node, "a range of addresses", "192.168.1.100-192.168.1.200"),
         }
     }

@@ -27,6 +27,6 @@ pub use diagnostic::{Diagnostic, Related, Report, Severity};
 pub use file::{File, NodeKind};
 pub use load::{Lab, Vars, load, load_bytes, load_text};
 pub use plan::Plan;
-pub use starters::{Starter, starter, starters};
 pub use schema::schema;
 pub use secrets::{Dkim, Leaf, Secrets};
+pub use starters::{Starter, starter, starters};

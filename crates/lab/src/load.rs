@@ -39,11 +39,16 @@ pub struct Lab {
 pub fn load(path: &Path, vars: &Vars) -> Result<Lab, Report> {
     let name = path.display().to_string();
     let bytes = read_bounded(path).map_err(|error| {
-        let problem = Problem::error("yaml::file", Span::default(), format!("{name} cannot be read: {error}"))
-            .help("give the path of a lab file; `labctl init` writes one");
+        let problem = Problem::error(
+            "yaml::file",
+            Span::default(),
+            format!("{name} cannot be read: {error}"),
+        )
+        .help("give the path of a lab file; `labctl init` writes one");
         Sources::one(&name, "").report(vec![problem])
     })?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder =
+        path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     load_bytes(&name, &bytes, Some(folder), vars)
 }
 
@@ -59,7 +64,12 @@ fn read_bounded(path: &Path) -> std::io::Result<Vec<u8>> {
 ///
 /// # Errors
 /// Every problem of the text, when at least one of them is an error.
-pub fn load_text(name: &str, text: &str, folder: Option<&Path>, vars: &Vars) -> Result<Lab, Report> {
+pub fn load_text(
+    name: &str,
+    text: &str,
+    folder: Option<&Path>,
+    vars: &Vars,
+) -> Result<Lab, Report> {
     load_bytes(name, text.as_bytes(), folder, vars)
 }
 
@@ -67,7 +77,12 @@ pub fn load_text(name: &str, text: &str, folder: Option<&Path>, vars: &Vars) -> 
 ///
 /// # Errors
 /// Every problem, when at least one of them is an error.
-pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) -> Result<Lab, Report> {
+pub fn load_bytes(
+    name: &str,
+    bytes: &[u8],
+    folder: Option<&Path>,
+    vars: &Vars,
+) -> Result<Lab, Report> {
     let mut sources = Sources::default();
     let mut problems = Vec::new();
     let mut reader = Reader { folder, set: vars, sources: &mut sources, problems: &mut problems };
@@ -78,7 +93,9 @@ pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) 
         let whole = problems.iter().all(|problem| problem.severity == Severity::Warning);
         let found = crate::lint::lint(file, &tree, plan);
         // Of a lab that could only be read in part, a part of the lint would be wrong.
-        problems.extend(found.into_iter().filter(|problem| whole || stands_alone(problem.code, file, &tree)));
+        problems.extend(
+            found.into_iter().filter(|problem| whole || stands_alone(problem.code, file, &tree)),
+        );
     }
     let report = sources.report(problems);
     match (file, plan) {
@@ -97,14 +114,28 @@ pub fn load_bytes(name: &str, bytes: &[u8], folder: Option<&Path>, vars: &Vars) 
 
 /// Whether a finding is true whatever else the file may hold.
 fn stands_alone(code: &str, file: &File, tree: &Node) -> bool {
-    let all = |name: &str, read: usize| tree.get(name).map_or(0, |node| node.items().len().max(node.entries().len())) == read;
+    let all = |name: &str, read: usize| {
+        tree.get(name).map_or(0, |node| node.items().len().max(node.entries().len())) == read
+    };
     match code {
-        "net::duplicate-address" | "net::outside-subnet" | "net::network-address" | "net::broadcast-address"
-        | "net::overlap" | "net::node-name" | "net::network-name" | "lab::name" | "net::firewall" | "dns::cname"
-        | "dhcp::range-outside" | "dhcp::range-over-static" | "mail::duplicate-account" | "mail::address" => true,
+        "net::duplicate-address"
+        | "net::outside-subnet"
+        | "net::network-address"
+        | "net::broadcast-address"
+        | "net::overlap"
+        | "net::node-name"
+        | "net::network-name"
+        | "lab::name"
+        | "net::firewall"
+        | "dns::cname"
+        | "dhcp::range-outside"
+        | "dhcp::range-over-static"
+        | "mail::duplicate-account"
+        | "mail::address" => true,
         "net::gateway-outside" | "net::next-hop" => all("networks", file.networks.len()),
         "check::unknown-node" | "check::duplicate-name" | "check::unknown-need" => {
-            all("nodes", file.nodes.len()) && all("checks", file.checks.as_ref().map_or(0, |list| list.len()))
+            all("nodes", file.nodes.len())
+                && all("checks", file.checks.as_ref().map_or(0, |list| list.len()))
         }
         _ => false,
     }
@@ -126,7 +157,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     /// Text to tree, with templates worked out and includes merged. `outer` are the values of the
     /// file that includes this one.
-    fn read(&mut self, name: &str, bytes: &[u8], outer: &serde_json::Value, depth: u32) -> Option<Node> {
+    fn read(
+        &mut self,
+        name: &str,
+        bytes: &[u8],
+        outer: &serde_json::Value,
+        depth: u32,
+    ) -> Option<Node> {
         let file = u32::try_from(self.sources.files.len()).unwrap_or(u32::MAX);
         self.sources.files.push(Source { name: name.to_owned(), ..Source::default() });
         let text = match yaml::text(bytes, file) {
@@ -171,8 +208,12 @@ impl Reader<'_> {
             }
         };
         if !matches!(tree.value, Value::Map(_)) {
-            let problem = Problem::error("yaml::type", tree.span, format!("a lab file is a mapping, this is {}", tree.describe()))
-                .help("it begins with `name: …`, `networks:` and `nodes:`");
+            let problem = Problem::error(
+                "yaml::type",
+                tree.span,
+                format!("a lab file is a mapping, this is {}", tree.describe()),
+            )
+            .help("it begins with `name: …`, `networks:` and `nodes:`");
             self.problems.push(problem);
             return None;
         }
@@ -188,7 +229,9 @@ impl Reader<'_> {
             let read = match self.folder {
                 None => Err("the lab has no folder".to_owned()),
                 Some(_) if depth >= MAX_INCLUDE_DEPTH || self.sources.files.len() >= MAX_FILES => {
-                    Err(format!("more than {MAX_INCLUDE_DEPTH} levels or {MAX_FILES} files; does it include itself?"))
+                    Err(format!(
+                        "more than {MAX_INCLUDE_DEPTH} levels or {MAX_FILES} files; does it include itself?"
+                    ))
                 }
                 Some(folder) => read_bounded(&folder.join(path)).map_err(|error| error.to_string()),
             };
@@ -202,8 +245,12 @@ impl Reader<'_> {
                 }
                 Err(why) => {
                     self.problems.push(
-                        Problem::error("yaml::include", item.span, format!("{path} cannot be included: {why}"))
-                            .help("the path starts at the lab file's folder"),
+                        Problem::error(
+                            "yaml::include",
+                            item.span,
+                            format!("{path} cannot be included: {why}"),
+                        )
+                        .help("the path starts at the lab file's folder"),
                     );
                     return None;
                 }
@@ -221,7 +268,8 @@ fn over(mut base: Node, mut tree: Node) -> Node {
     if let Value::Map(entries) = &mut tree.value {
         for (key, value) in entries {
             if matches!(key.name.as_str(), "checks" | "scenarios" | "wrong")
-                && let (Value::List(own), Some(Value::List(before))) = (&mut value.value, base.get(&key.name).map(|n| &n.value))
+                && let (Value::List(own), Some(Value::List(before))) =
+                    (&mut value.value, base.get(&key.name).map(|n| &n.value))
             {
                 let mut both = before.clone();
                 both.append(own);

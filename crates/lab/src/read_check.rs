@@ -4,8 +4,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::json;
 
 use crate::check::{
-    Action, Check, Expect, Impair, IosLines, Kind, Plug, Refusal, Scenario, Service, SetAddress, Step,
-    Tried, Way, Wrong,
+    Action, Check, Expect, Impair, IosLines, Kind, Plug, Refusal, Scenario, Service, SetAddress,
+    Step, Tried, Way, Wrong,
 };
 use crate::decode::{Decode, Decoder, List, suggestion};
 use crate::diagnostic::Problem;
@@ -18,12 +18,30 @@ const CHECK_FIELDS: &[&str] = &["name", "points", "group", "needs", "within", "h
 const STEP_FIELDS: &[&str] = &["name", "expect", "within"];
 /// The actions of a step.
 const ACTIONS: &[&str] = &[
-    "off", "on", "down", "up", "stop", "start", "restart", "impair", "add_user", "remove_user",
-    "record", "address", "ios", "check", "until",
+    "off",
+    "on",
+    "down",
+    "up",
+    "stop",
+    "start",
+    "restart",
+    "impair",
+    "add_user",
+    "remove_user",
+    "record",
+    "address",
+    "ios",
+    "check",
+    "until",
 ];
 
 /// Reads a field of a mapping; `default` where it is absent or wrong (and reported).
-fn field<T: Decode>(node: &Node, name: &str, decoder: &mut Decoder<'_>, complete: &mut bool) -> Option<T> {
+fn field<T: Decode>(
+    node: &Node,
+    name: &str,
+    decoder: &mut Decoder<'_>,
+    complete: &mut bool,
+) -> Option<T> {
     match node.get(name) {
         Some(value) => {
             let read = T::decode(value, decoder);
@@ -59,8 +77,12 @@ fn kind(key: &Key, value: &Node, decoder: &mut Decoder<'_>) -> Option<Kind> {
                 match split(line) {
                     Some(words) if !words.is_empty() => exec.command = words.into(),
                     _ => {
-                        return decoder.refuse(at, "check::command", format!("`{line}` is not a command line"),
-                            "a quote is not closed, or there is no word");
+                        return decoder.refuse(
+                            at,
+                            "check::command",
+                            format!("`{line}` is not a command line"),
+                            "a quote is not closed, or there is no word",
+                        );
                     }
                 }
             }
@@ -68,8 +90,12 @@ fn kind(key: &Key, value: &Node, decoder: &mut Decoder<'_>) -> Option<Kind> {
         }
         other => {
             decoder.problems.push(
-                Problem::error("check::unknown-kind", key.span, format!("there is no check `{other}`"))
-                    .help(suggestion(other, Kind::WORDS.iter().chain(CHECK_FIELDS).copied())),
+                Problem::error(
+                    "check::unknown-kind",
+                    key.span,
+                    format!("there is no check `{other}`"),
+                )
+                .help(suggestion(other, Kind::WORDS.iter().chain(CHECK_FIELDS).copied())),
             );
             return None;
         }
@@ -151,8 +177,12 @@ fn single<'n>(
     // The unknown field may stand before the real one.
     if !complete && !choices.contains(&key.name.as_str()) {
         decoder.problems.push(
-            Problem::error("yaml::unknown-field", key.span, format!("there is no field `{}` here", key.name))
-                .help(suggestion(&key.name, choices.iter().chain(known).copied())),
+            Problem::error(
+                "yaml::unknown-field",
+                key.span,
+                format!("there is no field `{}` here", key.name),
+            )
+            .help(suggestion(&key.name, choices.iter().chain(known).copied())),
         );
     }
     complete.then_some((key, value))
@@ -226,15 +256,27 @@ impl Decode for Expect {
                 "unreachable" | "blocked" => Some(Self::Unreachable),
                 "silent" => Some(Self::Silent),
                 "refused" => Some(Self::Refused(Refusal::Way(Way::Any))),
-                other => decoder.refuse(node, "check::expect", format!("`{other}` cannot be expected"),
-                    suggestion(other, WORDS.iter().copied())),
+                other => decoder.refuse(
+                    node,
+                    "check::expect",
+                    format!("`{other}` cannot be expected"),
+                    suggestion(other, WORDS.iter().copied()),
+                ),
             };
         }
         match node.entries() {
-            [(key, value)] if key.name == "refused" => Decode::decode(value, decoder).map(Self::Refused),
-            [(key, value)] if key.name == "fetch" => Decode::decode(value, decoder).map(Self::Fetch),
-            [(key, _)] => decoder.refuse(node, "check::expect", format!("`{}` cannot be expected", key.name),
-                suggestion(&key.name, WORDS.iter().copied())),
+            [(key, value)] if key.name == "refused" => {
+                Decode::decode(value, decoder).map(Self::Refused)
+            }
+            [(key, value)] if key.name == "fetch" => {
+                Decode::decode(value, decoder).map(Self::Fetch)
+            }
+            [(key, _)] => decoder.refuse(
+                node,
+                "check::expect",
+                format!("`{}` cannot be expected", key.name),
+                suggestion(&key.name, WORDS.iter().copied()),
+            ),
             _ => decoder.expected(node, "what is expected", example),
         }
     }
@@ -245,7 +287,12 @@ impl Decode for Refusal {
         if let Some(code) = node.text().and_then(|text| text.parse::<u16>().ok()) {
             return match code {
                 300..=599 => Some(Self::Code(code)),
-                _ => decoder.refuse(node, "check::expect", format!("{code} is not the code of a refusal"), "codes of refusals are from 300 to 599"),
+                _ => decoder.refuse(
+                    node,
+                    "check::expect",
+                    format!("{code} is not the code of a refusal"),
+                    "codes of refusals are from 300 to 599",
+                ),
             };
         }
         Way::decode(node, decoder).map(Self::Way)
@@ -263,7 +310,12 @@ impl Decode for Scenario {
         let hint = field(node, "hint", decoder, &mut complete);
         let steps: Option<List<Step>> = field(node, "steps", decoder, &mut complete);
         if node.get("steps").is_none_or(|steps| steps.items().is_empty()) {
-            return decoder.refuse(node, "yaml::missing-field", "the scenario has no steps", "add `steps: [{ off: mail.smtp }, …]`");
+            return decoder.refuse(
+                node,
+                "yaml::missing-field",
+                "the scenario has no steps",
+                "add `steps: [{ off: mail.smtp }, …]`",
+            );
         }
         let steps = steps?;
         complete.then(|| Self {
@@ -287,8 +339,12 @@ fn known(node: &Node, fields: &[&str], what: &str, decoder: &mut Decoder<'_>) ->
     for (key, _) in entries.iter().filter(|(key, _)| !fields.contains(&key.name.as_str())) {
         complete = false;
         decoder.problems.push(
-            Problem::error("yaml::unknown-field", key.span, format!("there is no field `{}` here", key.name))
-                .help(suggestion(&key.name, fields.iter().copied())),
+            Problem::error(
+                "yaml::unknown-field",
+                key.span,
+                format!("there is no field `{}` here", key.name),
+            )
+            .help(suggestion(&key.name, fields.iter().copied())),
         );
     }
     Some(complete)
@@ -312,8 +368,12 @@ impl Decode for Step {
             }
         } else if let Some((key, _)) = node.entry("expect").or_else(|| node.entry("within")) {
             decoder.problems.push(
-                Problem::error("check::expect", key.span, format!("`{}` belongs to `check` and `until` steps", key.name))
-                    .help("write a `check` step after this one"),
+                Problem::error(
+                    "check::expect",
+                    key.span,
+                    format!("`{}` belongs to `check` and `until` steps", key.name),
+                )
+                .help("write a `check` step after this one"),
             );
             complete = false;
         }
@@ -347,8 +407,12 @@ fn action(key: &Key, value: &Node, decoder: &mut Decoder<'_>) -> Option<Action> 
         "until" => Action::Until(Box::new(tried(value, decoder)?)),
         other => {
             decoder.problems.push(
-                Problem::error("check::unknown-action", key.span, format!("there is no action `{other}`"))
-                    .help(suggestion(other, ACTIONS.iter().chain(STEP_FIELDS).copied())),
+                Problem::error(
+                    "check::unknown-action",
+                    key.span,
+                    format!("there is no action `{other}`"),
+                )
+                .help(suggestion(other, ACTIONS.iter().chain(STEP_FIELDS).copied())),
             );
             return None;
         }
@@ -365,7 +429,11 @@ fn tried(node: &Node, decoder: &mut Decoder<'_>) -> Option<Tried> {
 
 fn describe(action: &Action) -> String {
     let plug = |plug: &Plug| {
-        if plug.network.is_empty() { plug.node.clone() } else { format!("{}:{}", plug.node, plug.network) }
+        if plug.network.is_empty() {
+            plug.node.clone()
+        } else {
+            format!("{}:{}", plug.node, plug.network)
+        }
     };
     let service = |s: &Service| match (&s.protocol, s.service.as_str()) {
         (Some(protocol), _) => format!("{}.{protocol}", s.node),
@@ -403,25 +471,50 @@ impl Decode for Service {
         Some(match (parts.next(), parts.next()) {
             (None, _) => Self { node: name, service: String::new(), protocol: None },
             (Some(one), None) => match service_of(one) {
-                Some(service) if service != one => Self { node: name, service: service.to_owned(), protocol: Some(one.to_owned()) },
+                Some(service) if service != one => {
+                    Self { node: name, service: service.to_owned(), protocol: Some(one.to_owned()) }
+                }
                 Some(service) => Self { node: name, service: service.to_owned(), protocol: None },
-                None => return decoder.refuse(node, "check::unknown-service", format!("there is no service or protocol `{one}`"),
-                    suggestion(one, SERVICE_WORDS.iter().copied())),
+                None => {
+                    return decoder.refuse(
+                        node,
+                        "check::unknown-service",
+                        format!("there is no service or protocol `{one}`"),
+                        suggestion(one, SERVICE_WORDS.iter().copied()),
+                    );
+                }
             },
-            (Some(service), Some(protocol)) => Self { node: name, service: service.to_owned(), protocol: Some(protocol.to_owned()) },
+            (Some(service), Some(protocol)) => Self {
+                node: name,
+                service: service.to_owned(),
+                protocol: Some(protocol.to_owned()),
+            },
         })
     }
 }
 
 /// The words that may stand after a node's name.
 pub(crate) const SERVICE_WORDS: &[&str] = &[
-    "mail", "smtp", "submission", "smtps", "pop3", "pop3s", "imap", "imaps", "dns", "dhcp", "web", "http", "https",
+    "mail",
+    "smtp",
+    "submission",
+    "smtps",
+    "pop3",
+    "pop3s",
+    "imap",
+    "imaps",
+    "dns",
+    "dhcp",
+    "web",
+    "http",
+    "https",
 ];
 
 /// The service that a protocol belongs to.
 pub(crate) fn service_of(word: &str) -> Option<&'static str> {
     Some(match word {
-        "mail" | "smtp" | "submission" | "smtps" | "submissions" | "pop3" | "pop3s" | "imap" | "imaps" => "mail",
+        "mail" | "smtp" | "submission" | "smtps" | "submissions" | "pop3" | "pop3s" | "imap"
+        | "imaps" => "mail",
         "dns" => "dns",
         "dhcp" => "dhcp",
         "web" | "http" | "https" => "web",
@@ -444,9 +537,15 @@ impl Decode for Plug {
 impl Decode for Impair {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         if node.text().is_some() {
-            return Some(Self { link: Plug::decode(node, decoder)?, loss: None, delay_ms: None, rate_bps: None });
+            return Some(Self {
+                link: Plug::decode(node, decoder)?,
+                loss: None,
+                delay_ms: None,
+                rate_bps: None,
+            });
         }
-        let mut complete = known(node, &["link", "loss", "delay", "rate"], "a link and how bad it is", decoder)?;
+        let mut complete =
+            known(node, &["link", "loss", "delay", "rate"], "a link and how bad it is", decoder)?;
         let link = field::<Plug>(node, "link", decoder, &mut complete);
         let delay: Option<Seconds> = field(node, "delay", decoder, &mut complete);
         let mut quantity = |name: &str, what: &str, example: &str, good: &dyn Fn(&str) -> bool| {
@@ -461,7 +560,12 @@ impl Decode for Impair {
         let loss = quantity("loss", "a share from 0 to 100%", "10%", &|text| share(text).is_some());
         let bits = quantity("rate", "a rate", "1mbit", &|text| rate(text).is_some());
         let Some(link) = link else {
-            return decoder.refuse(node, "yaml::missing-field", "the field `link` is missing", "add `link: pc0:lan`");
+            return decoder.refuse(
+                node,
+                "yaml::missing-field",
+                "the field `link` is missing",
+                "add `link: pc0:lan`",
+            );
         };
         complete.then(|| Self {
             link,
@@ -478,10 +582,19 @@ impl Decode for SetAddress {
         let link = field::<Plug>(node, "link", decoder, &mut complete);
         let is = field::<String>(node, "is", decoder, &mut complete);
         let (Some(link), Some(is)) = (link, is) else {
-            return decoder.expected(node, "a link and its address", "address: { link: pc0:lan, is: 192.168.2.4/24 }");
+            return decoder.expected(
+                node,
+                "a link and its address",
+                "address: { link: pc0:lan, is: 192.168.2.4/24 }",
+            );
         };
         if !matches!(is.as_str(), "dhcp" | "none") && is.parse::<ipnet::Ipv4Net>().is_err() {
-            return decoder.refuse(node.get("is").unwrap_or(node), "net::address", format!("`{is}` is not an address with its prefix length"), "for example 192.168.2.4/24, or dhcp, or none");
+            return decoder.refuse(
+                node.get("is").unwrap_or(node),
+                "net::address",
+                format!("`{is}` is not an address with its prefix length"),
+                "for example 192.168.2.4/24, or dhcp, or none",
+            );
         }
         complete.then_some(Self { link, is })
     }
@@ -499,10 +612,20 @@ impl Decode for Wrong {
         let says = field(node, "says", decoder, &mut complete);
         let patch = node.get("patch").map_or(serde_json::Value::Null, Node::to_json);
         if patch.is_null() && node.get("do").is_none() {
-            return decoder.refuse(node, "check::nothing-to-do", "this wrong variant changes nothing", "give a `patch:` or `do:` steps");
+            return decoder.refuse(
+                node,
+                "check::nothing-to-do",
+                "this wrong variant changes nothing",
+                "give a `patch:` or `do:` steps",
+            );
         }
         let Some(name) = name else {
-            return decoder.refuse(node, "yaml::missing-field", "the field `name` is missing", "add `name: …`");
+            return decoder.refuse(
+                node,
+                "yaml::missing-field",
+                "the field `name` is missing",
+                "add `name: …`",
+            );
         };
         complete.then(|| Self {
             name,
@@ -518,7 +641,11 @@ impl Decode for Wrong {
 }
 
 /// A schema of a mapping with the fields of `fixed` and exactly one of `choices`.
-fn choice_schema(fixed: &[(&str, Schema)], choices: Vec<(&str, Schema)>, description: &str) -> Schema {
+fn choice_schema(
+    fixed: &[(&str, Schema)],
+    choices: Vec<(&str, Schema)>,
+    description: &str,
+) -> Schema {
     let mut properties = serde_json::Map::new();
     for (name, schema) in fixed.iter().map(|(n, s)| (*n, s.clone())).chain(choices) {
         properties.insert(name.to_owned(), schema.into());
@@ -598,14 +725,24 @@ impl JsonSchema for Check {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         let fixed = [
             ("name", said("what it is called in reports", json!({ "type": "string" }))),
-            ("points", said("what it is worth; 1 where nothing is said", json!({ "type": "number", "minimum": 0 }))),
+            (
+                "points",
+                said(
+                    "what it is worth; 1 where nothing is said",
+                    json!({ "type": "number", "minimum": 0 }),
+                ),
+            ),
             ("group", said("the heading it stands under", json!({ "type": "string" }))),
             ("needs", generator.subschema_for::<List<String>>()),
             ("within", generator.subschema_for::<Seconds>()),
             ("hint", said("what a student reads whose check fails", json!({ "type": "string" }))),
             ("expect", generator.subschema_for::<Expect>()),
         ];
-        choice_schema(&fixed, kinds(generator), "one thing that must hold, tried by a node's own client")
+        choice_schema(
+            &fixed,
+            kinds(generator),
+            "one thing that must hold, tried by a node's own client",
+        )
     }
 }
 
@@ -632,16 +769,28 @@ impl JsonSchema for Step {
             ("stop", text("stops a node")),
             ("start", text("starts a node")),
             ("restart", text("restarts a node")),
-            ("impair", said("makes a link bad; only the link: good again", json!({ "anyOf": [
+            (
+                "impair",
+                said(
+                    "makes a link bad; only the link: good again",
+                    json!({ "anyOf": [
                 { "type": "string" },
                 { "type": "object", "required": ["link"], "additionalProperties": false, "properties": {
                     "link": { "type": "string" }, "loss": { "type": ["string", "number"] },
-                    "delay": { "type": ["string", "number"] }, "rate": { "type": ["string", "number"] } } } ] }))),
+                    "delay": { "type": ["string", "number"] }, "rate": { "type": ["string", "number"] } } } ] }),
+                ),
+            ),
             ("add_user", generator.subschema_for::<crate::check::AddUser>()),
             ("remove_user", generator.subschema_for::<crate::check::RemoveUser>()),
             ("record", generator.subschema_for::<crate::check::Record>()),
-            ("address", said("gives an interface another address", json!({ "type": "object", "required": ["link", "is"],
-                "additionalProperties": false, "properties": { "link": { "type": "string" }, "is": { "type": "string" } } }))),
+            (
+                "address",
+                said(
+                    "gives an interface another address",
+                    json!({ "type": "object", "required": ["link", "is"],
+                "additionalProperties": false, "properties": { "link": { "type": "string" }, "is": { "type": "string" } } }),
+                ),
+            ),
             ("ios", generator.subschema_for::<IosLines>()),
             ("check", tried.clone()),
             ("until", tried),

@@ -23,7 +23,9 @@ pub enum Error {
     #[error("the lab has no node `{0}`; `labctl plan` lists them")]
     NoNode(String),
     /// A template is wrong.
-    #[error("{node}: the template `{template}` cannot be used: {error}; the lab's `templates:` names its own")]
+    #[error(
+        "{node}: the template `{template}` cannot be used: {error}; the lab's `templates:` names its own"
+    )]
     Template {
         /// For which node.
         node: String,
@@ -50,7 +52,8 @@ pub const TEMPLATES: &[(&str, &str)] = &[
 /// Where there is no such node, or a template of the lab is wrong.
 pub fn node_config(plan: &Plan, name: &str, secrets: &Secrets) -> Result<Config, Error> {
     let node = plan.node(name).ok_or_else(|| Error::NoNode(name.to_owned()))?;
-    let mut renderer = Renderer { plan, node, secrets, environment: environment(), files: BTreeMap::new() };
+    let mut renderer =
+        Renderer { plan, node, secrets, environment: environment(), files: BTreeMap::new() };
     let services = renderer.services()?;
     Ok(Config {
         lab: plan.lab.clone(),
@@ -84,7 +87,11 @@ pub fn node_config(plan: &Plan, name: &str, secrets: &Secrets) -> Result<Config,
         resolver: Resolver {
             servers: node.dns.iter().map(|server| (*server).into()).collect(),
             search: node.search.clone(),
-            hosts: node.hosts.iter().map(|(name, address)| ((*address).into(), vec![name.clone()])).collect(),
+            hosts: node
+                .hosts
+                .iter()
+                .map(|(name, address)| ((*address).into(), vec![name.clone()]))
+                .collect(),
         },
         services,
         files: renderer.files,
@@ -110,8 +117,11 @@ pub(crate) fn environment() -> Environment<'static> {
     environment.set_undefined_behavior(UndefinedBehavior::SemiStrict);
     // What an error would show of the variables holds passwords.
     environment.set_debug(false);
-    let syntax =
-        SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).keep_trailing_newline(true).build();
+    let syntax = SyntaxConfig::builder()
+        .trim_blocks(true)
+        .lstrip_blocks(true)
+        .keep_trailing_newline(true)
+        .build();
     if let Ok(syntax) = syntax {
         environment.set_syntax(syntax);
     }
@@ -130,7 +140,8 @@ struct Renderer<'a> {
 
 impl Renderer<'_> {
     fn render(&self, template: &str, extra: Value) -> Result<String, Error> {
-        let own = TEMPLATES.iter().find(|(name, _)| *name == template).map_or("", |(_, text)| *text);
+        let own =
+            TEMPLATES.iter().find(|(name, _)| *name == template).map_or("", |(_, text)| *text);
         let text = self.plan.templates.get(template).map_or(own, String::as_str);
         let mut shown = json!({
             "lab": self.plan.lab,
@@ -144,13 +155,13 @@ impl Renderer<'_> {
         }
         // The ending decides about escaping: only pages are HTML.
         let ending = if template == "index" { "index.html" } else { template };
-        self.environment
-            .render_named_str(ending, text, Serde(&shown))
-            .map_err(|error| Error::Template {
+        self.environment.render_named_str(ending, text, Serde(&shown)).map_err(|error| {
+            Error::Template {
                 node: self.node.name.clone(),
                 template: template.to_owned(),
                 error: error.to_string(),
-            })
+            }
+        })
     }
 
     fn put(&mut self, name: &str, text: String) -> String {
@@ -161,7 +172,11 @@ impl Renderer<'_> {
 
     fn services(&mut self) -> Result<Vec<Service>, Error> {
         let mut services = Vec::new();
-        let port = |protocol: &str, transport, port| Port { protocol: protocol.to_owned(), transport, port };
+        let port = |protocol: &str, transport, port| Port {
+            protocol: protocol.to_owned(),
+            transport,
+            port,
+        };
         if let Some(dhcp) = &self.node.services.dhcp {
             let relay: Vec<_> = dhcp
                 .relay
@@ -213,7 +228,10 @@ impl Renderer<'_> {
             let mut zone = zone.clone();
             for (domain, key) in &self.secrets.dkim {
                 let name = format!("{}._domainkey.{}.", key.selector, domain.to_ascii_lowercase());
-                if crate::build::within(&name, &zone.name) && zone.name != "." && !zone.name.ends_with("in-addr.arpa") {
+                if crate::build::within(&name, &zone.name)
+                    && zone.name != "."
+                    && !zone.name.ends_with("in-addr.arpa")
+                {
                     zone.records.push(plan::Record {
                         name,
                         ttl: 3600,
@@ -257,9 +275,12 @@ impl Renderer<'_> {
             .relay
             .iter()
             .flat_map(|relay| &relay.networks)
-            .map(|name| self.plan.network(name).map_or_else(|| name.clone(), |n| n.subnet.to_string()))
+            .map(|name| {
+                self.plan.network(name).map_or_else(|| name.clone(), |n| n.subnet.to_string())
+            })
             .collect();
-        let retry: Vec<u64> = mail.settings.retry.iter().map(|s| s.millis().div_ceil(1000).max(1)).collect();
+        let retry: Vec<u64> =
+            mail.settings.retry.iter().map(|s| s.millis().div_ceil(1000).max(1)).collect();
         let text = self.render(
             "mailsrv",
             json!({
@@ -292,7 +313,8 @@ impl Renderer<'_> {
                 "variables": site.variables,
             }));
         }
-        let text = self.render("webd", json!({ "web": web, "sites": sites, "cert": cert, "key": key }))?;
+        let text =
+            self.render("webd", json!({ "web": web, "sites": sites, "cert": cert, "key": key }))?;
         Ok(self.put("webd.yaml", text))
     }
 }

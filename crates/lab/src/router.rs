@@ -23,14 +23,25 @@ pub(crate) struct Wrong {
 pub(crate) fn parse(text: &str, links: &[String]) -> Result<RouterConfig, Vec<Wrong>> {
     let links: Vec<&str> = links.iter().map(String::as_str).collect();
     ios::parse_for(text, &links).map_err(|problems| {
-        let wrong = |p: ios::Problem| Wrong { line: p.line, column: p.column, message: p.message, nearest: p.nearest };
+        let wrong = |p: ios::Problem| Wrong {
+            line: p.line,
+            column: p.column,
+            message: p.message,
+            nearest: p.nearest,
+        };
         problems.into_iter().map(wrong).collect()
     })
 }
 
 /// The place of a line of a block scalar in the text that was parsed: from the column to the end
 /// of the line. `None` where the value is not a literal block.
-pub(crate) fn place(source: &str, block: Span, value: &str, line: usize, column: usize) -> Option<Span> {
+pub(crate) fn place(
+    source: &str,
+    block: Span,
+    value: &str,
+    line: usize,
+    column: usize,
+) -> Option<Span> {
     let wanted = value.lines().nth(line.checked_sub(1)?)?;
     let start = block.start as usize;
     // The block's first line may be the one of the `|` or the one after it.
@@ -40,9 +51,14 @@ pub(crate) fn place(source: &str, block: Span, value: &str, line: usize, column:
         let bare = text.trim_end_matches(['\n', '\r']);
         if at + 2 > line && bare.ends_with(wanted) && (at > 0 || !bare.contains('|')) {
             let indent = bare.len() - wanted.len();
-            let skip: usize = wanted.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
+            let skip: usize =
+                wanted.chars().take(column.saturating_sub(1)).map(char::len_utf8).sum();
             let at = |byte: usize| u32::try_from(byte).unwrap_or(0);
-            return Some(Span { file: block.file, start: at(begin + indent + skip), end: at(begin + bare.len()) });
+            return Some(Span {
+                file: block.file,
+                start: at(begin + indent + skip),
+                end: at(begin + bare.len()),
+            });
         }
         begin += text.len();
     }
@@ -61,14 +77,17 @@ pub(crate) fn complete(parsed: Option<RouterConfig>, node: &Node) -> RouterConfi
     for link in &node.links {
         if let Some(interface) = config.interfaces.iter_mut().find(|i| i.name == link.name) {
             match link.address {
-                Address::Static(net) if interface.address.is_none() => interface.address = Some(net),
+                Address::Static(net) if interface.address.is_none() => {
+                    interface.address = Some(net)
+                }
                 Address::Dhcp => interface.dhcp = true,
                 _ => {}
             }
         }
     }
     if node.routing == Some(Routing::Rip) && config.rip.is_none() {
-        let mut networks: Vec<_> = node.addresses().map(|net| classful(net.addr()).addr()).collect();
+        let mut networks: Vec<_> =
+            node.addresses().map(|net| classful(net.addr()).addr()).collect();
         networks.sort();
         networks.dedup();
         config.rip = Some(Rip { version: 2, networks, no_auto_summary: true, ..Rip::default() });

@@ -8,7 +8,8 @@ use crate::file::File;
 /// The schema, draft 2020-12. `schema/lab.schema.json` is kept equal to it by a test.
 pub fn schema() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
-    let mut schema = serde_json::to_value(generator.into_root_schema_for::<File>()).unwrap_or_default();
+    let mut schema =
+        serde_json::to_value(generator.into_root_schema_for::<File>()).unwrap_or_default();
     if let Some(map) = schema.as_object_mut() {
         map.insert("title".to_owned(), "labctl lab file".into());
     }

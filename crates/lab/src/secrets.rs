@@ -107,15 +107,25 @@ impl Secrets {
         let authority = match pki::Authority::from_pem(&secrets.authority, now) {
             Ok(authority) if !secrets.authority.is_empty() => authority,
             _ => {
-                let authority = pki::Authority::generate(&plan.lab, now).map_err(wrap("the lab"))?;
-                secrets = Self { authority: authority.to_pem(), ca: authority.ca_pem().to_owned(), ..Self::default() };
+                let authority =
+                    pki::Authority::generate(&plan.lab, now).map_err(wrap("the lab"))?;
+                secrets = Self {
+                    authority: authority.to_pem(),
+                    ca: authority.ca_pem().to_owned(),
+                    ..Self::default()
+                };
                 authority
             }
         };
         let mut leaves = BTreeMap::new();
-        for node in plan.nodes.iter().filter(|n| n.services.mail.is_some() || n.services.web.as_ref().is_some_and(|w| w.tls)) {
+        for node in plan
+            .nodes
+            .iter()
+            .filter(|n| n.services.mail.is_some() || n.services.web.as_ref().is_some_and(|w| w.tls))
+        {
             let (names, addresses) = subject(plan, node);
-            let listed: Vec<String> = names.iter().cloned().chain(addresses.iter().map(ToString::to_string)).collect();
+            let listed: Vec<String> =
+                names.iter().cloned().chain(addresses.iter().map(ToString::to_string)).collect();
             let leaf = match secrets.leaves.remove(&node.name) {
                 Some(leaf) if leaf.names == listed => leaf,
                 _ => {
@@ -128,7 +138,9 @@ impl Secrets {
         }
         secrets.leaves = leaves;
         let mut dkim = BTreeMap::new();
-        for mail in plan.nodes.iter().filter_map(|n| n.services.mail.as_ref()).filter(|m| m.settings.dkim) {
+        for mail in
+            plan.nodes.iter().filter_map(|n| n.services.mail.as_ref()).filter(|m| m.settings.dkim)
+        {
             for domain in &mail.domains {
                 let key = match secrets.dkim.remove(&domain.name) {
                     Some(key) => key,
@@ -160,12 +172,20 @@ fn subject(plan: &Plan, node: &Node) -> (Vec<String>, Vec<IpAddr>) {
     let mut first = Vec::new();
     if let Some(mail) = &node.services.mail {
         first.push(mail.hostname.clone());
-        first.extend(mail.domains.iter().flat_map(|d| std::iter::once(&d.name).chain(&d.aliases)).cloned());
+        first.extend(
+            mail.domains.iter().flat_map(|d| std::iter::once(&d.name).chain(&d.aliases)).cloned(),
+        );
     }
-    first.extend(node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names).cloned());
+    first.extend(
+        node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names).cloned(),
+    );
     first.push(node.name.clone());
     let records = || {
-        plan.nodes.iter().filter_map(|n| n.services.dns.as_ref()).flat_map(|dns| &dns.zones).flat_map(|zone| &zone.records)
+        plan.nodes
+            .iter()
+            .filter_map(|n| n.services.dns.as_ref())
+            .flat_map(|dns| &dns.zones)
+            .flat_map(|zone| &zone.records)
     };
     for record in records().filter(|r| r.r#type == "A") {
         if record.data.parse::<IpAddr>().is_ok_and(|address| addresses.contains(&address)) {
@@ -174,7 +194,10 @@ fn subject(plan: &Plan, node: &Node) -> (Vec<String>, Vec<IpAddr>) {
     }
     // Aliases of those, a few steps deep.
     for _ in 0..4 {
-        let more: Vec<String> = records().filter(|r| r.r#type == "CNAME" && names.contains(&r.data)).map(|r| r.name.clone()).collect();
+        let more: Vec<String> = records()
+            .filter(|r| r.r#type == "CNAME" && names.contains(&r.data))
+            .map(|r| r.name.clone())
+            .collect();
         names.extend(more);
     }
     let mut all: Vec<String> = Vec::new();
@@ -182,7 +205,9 @@ fn subject(plan: &Plan, node: &Node) -> (Vec<String>, Vec<IpAddr>) {
         let name = name.trim_end_matches('.').to_ascii_lowercase();
         let good = !name.is_empty()
             && name.is_ascii()
-            && name.split('.').all(|l| !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
+            && name.split('.').all(|l| {
+                !l.is_empty() && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            });
         if good && name.parse::<IpAddr>().is_err() && !all.contains(&name) {
             all.push(name);
         }

@@ -106,7 +106,8 @@ impl Sources {
         });
         // A loop in a template repeats a mistake: one is enough.
         problems.dedup_by(|a, b| a.code == b.code && a.span == b.span && a.message == b.message);
-        let starts: Vec<Vec<usize>> = self.files.iter().map(|file| line_starts(&file.text)).collect();
+        let starts: Vec<Vec<usize>> =
+            self.files.iter().map(|file| line_starts(&file.text)).collect();
         let place = |span: Span, byte: u32| -> (usize, usize) {
             let file = span.file as usize;
             let (Some(source), Some(starts)) = (self.files.get(file), starts.get(file)) else {
@@ -120,7 +121,8 @@ impl Sources {
         let name = |span: Span| {
             self.files.get(span.file as usize).map_or_else(String::new, |file| file.name.clone())
         };
-        let range = |span: Span| (span.start as usize, (span.end.max(span.start) - span.start) as usize);
+        let range =
+            |span: Span| (span.start as usize, (span.end.max(span.start) - span.start) as usize);
         let diagnostics = problems
             .into_iter()
             .map(|problem| {
@@ -154,7 +156,9 @@ impl Sources {
 }
 
 fn line_starts(text: &str) -> Vec<usize> {
-    std::iter::once(0).chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1)).collect()
+    std::iter::once(0)
+        .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
+        .collect()
 }
 
 #[cfg(test)]

@@ -47,7 +47,14 @@ pub(crate) fn values(
                     Some(Json::Null) | None => {}
                     Some(_) => {
                         let span = shift(node.map_or_else(Span::default, |n| n.span));
-                        problems.push(Problem::error("vars::type", span, "`vars:` is a mapping of names to values").help("vars: { students: 3 }"));
+                        problems.push(
+                            Problem::error(
+                                "vars::type",
+                                span,
+                                "`vars:` is a mapping of names to values",
+                            )
+                            .help("vars: { students: 3 }"),
+                        );
                     }
                 }
             }
@@ -110,7 +117,9 @@ fn vars_block(text: &str) -> Option<(usize, usize)> {
     for line in text.split_inclusive('\n') {
         match start {
             None if line.starts_with("vars:") => start = Some(at),
-            Some(_) if !line.starts_with([' ', '\t', '#', '\n', '\r', '}', ']']) => return start.map(|s| (s, at)),
+            Some(_) if !line.starts_with([' ', '\t', '#', '\n', '\r', '}', ']']) => {
+                return start.map(|s| (s, at));
+            }
             _ => {}
         }
         at += line.len();
@@ -122,7 +131,11 @@ fn vars_block(text: &str) -> Option<(usize, usize)> {
 pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, Problem> {
     if let Some(at) = text.find([OPEN, CLOSE]) {
         let at = u32::try_from(at).unwrap_or(0);
-        return Err(Problem::error("yaml::control-character", Span { file, start: at, end: at + 3 }, "this private-use character cannot stand in a lab file with templates"));
+        return Err(Problem::error(
+            "yaml::control-character",
+            Span { file, start: at, end: at + 3 },
+            "this private-use character cannot stand in a lab file with templates",
+        ));
     }
     let (marked, inserts) = mark(text);
     let mut environment = crate::render::environment();
@@ -147,9 +160,17 @@ pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, P
 /// without a student the seed is 0.
 fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Json) {
     use minijinja::{Error, ErrorKind, Value};
-    let name = text.lines().find_map(|line| line.strip_prefix("name:")).unwrap_or_default().trim().to_owned();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("name:"))
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     let seed = values.get("student").and_then(|student| student.get("seed"));
-    let seed = seed.map_or_else(|| "0".to_owned(), |seed| seed.as_str().map_or_else(|| seed.to_string(), str::to_owned));
+    let seed = seed.map_or_else(
+        || "0".to_owned(),
+        |seed| seed.as_str().map_or_else(|| seed.to_string(), str::to_owned),
+    );
     let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
     // One call's stream of numbers.
     let stream = move || {
@@ -165,7 +186,11 @@ fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Js
     let wrong = |what: &str| Error::new(ErrorKind::InvalidOperation, what.to_owned());
     let items = move |list: &Value| -> Result<Vec<Value>, Error> {
         let items: Vec<Value> = list.try_iter()?.take(100_000).collect();
-        if items.is_empty() { Err(Error::new(ErrorKind::InvalidOperation, "the list is empty")) } else { Ok(items) }
+        if items.is_empty() {
+            Err(Error::new(ErrorKind::InvalidOperation, "the list is empty"))
+        } else {
+            Ok(items)
+        }
     };
     let next = stream.clone();
     environment.add_function("pick", move |list: Value| -> Result<Value, Error> {
@@ -184,7 +209,10 @@ fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Js
     });
     let next = stream.clone();
     environment.add_function("number", move |first: i64, last: i64| -> Result<i64, Error> {
-        let span = last.checked_sub(first).filter(|span| *span >= 0).ok_or_else(|| wrong("number(first, last) needs first <= last"))?;
+        let span = last
+            .checked_sub(first)
+            .filter(|span| *span >= 0)
+            .ok_or_else(|| wrong("number(first, last) needs first <= last"))?;
         let offset = i64::try_from(next()() % (span as u64 + 1)).unwrap_or(0);
         Ok(first + offset)
     });
@@ -197,16 +225,28 @@ fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Js
         let mut number = stream();
         // The first is a letter, so that YAML takes it for a text.
         let mut at = |bound: u64| usize::try_from(number() % bound).unwrap_or(0);
-        Ok((0..length).map(|place| char::from(LETTERS[at(if place == 0 { 24 } else { 32 })])).collect())
+        Ok((0..length)
+            .map(|place| char::from(LETTERS[at(if place == 0 { 24 } else { 32 })]))
+            .collect())
     });
 }
 
 fn too_much(file: u32) -> Problem {
-    Problem::error("vars::too-much", Span { file, start: 0, end: 0 }, format!("the templates make more than {MAX_RESULT} bytes"))
-        .help("make loops shorter")
+    Problem::error(
+        "vars::too-much",
+        Span { file, start: 0, end: 0 },
+        format!("the templates make more than {MAX_RESULT} bytes"),
+    )
+    .help("make loops shorter")
 }
 
-fn explain(error: &minijinja::Error, file: u32, text: &str, inserts: &[(usize, usize)], values: &Json) -> Problem {
+fn explain(
+    error: &minijinja::Error,
+    file: u32,
+    text: &str,
+    inserts: &[(usize, usize)],
+    values: &Json,
+) -> Problem {
     use minijinja::ErrorKind;
     let back = |byte: usize| {
         let known = inserts.partition_point(|(at, _)| *at <= byte);
@@ -216,7 +256,8 @@ fn explain(error: &minijinja::Error, file: u32, text: &str, inserts: &[(usize, u
     let span = match (error.range(), error.line()) {
         (Some(range), _) => Span { file, start: back(range.start), end: back(range.end) },
         (None, Some(line)) => {
-            let start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+            let start: usize =
+                text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
             let length = text.get(start..).and_then(|t| t.lines().next()).map_or(0, str::len);
             let at = |byte: usize| u32::try_from(byte).unwrap_or(0);
             Span { file, start: at(start), end: at(start + length) }
@@ -232,9 +273,13 @@ fn explain(error: &minijinja::Error, file: u32, text: &str, inserts: &[(usize, u
                 .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '.'))
                 .collect();
             let name = if name.is_empty() { written.to_owned() } else { name };
-            let known: Vec<&str> = values.as_object().map(|map| map.keys().map(String::as_str).collect()).unwrap_or_default();
+            let known: Vec<&str> = values
+                .as_object()
+                .map(|map| map.keys().map(String::as_str).collect())
+                .unwrap_or_default();
             let first = name.split('.').next().unwrap_or_default();
-            let near = crate::decode::nearest(first, known).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            let near = crate::decode::nearest(first, known)
+                .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
             Problem::error("vars::undefined", span, format!("the variable `{name}` has no value"))
                 .help(format!("{near}give it under `vars:` or with `--set {name}=…`"))
         }
@@ -329,7 +374,9 @@ fn unmark(result: &str) -> Expanded {
         let Some(close) = mark.find(CLOSE) else { break };
         let inner = mark.get(OPEN.len_utf8()..close).unwrap_or_default();
         let (start, length) = inner.split_once(',').unwrap_or((inner, "0"));
-        if let (Ok(start), Ok(length), Ok(here)) = (start.parse(), length.parse(), u32::try_from(text.len())) {
+        if let (Ok(start), Ok(length), Ok(here)) =
+            (start.parse(), length.parse(), u32::try_from(text.len()))
+        {
             pieces.push((here, start, length));
         }
         rest = mark.get(close + CLOSE.len_utf8()..).unwrap_or_default();
@@ -359,7 +406,12 @@ mod tests {
         let sources = sources(text, &[("n", "3")]).unwrap();
         let made = &sources.files[0].expanded.as_ref().unwrap().text;
         assert!(made.ends_with("nodes:\n  pc0: { a: 10.0.0.1 }\n  pc1: { a: 10.0.0.2 }\n  pc2: { a: 10.0.0.3 }\nend: x\n"), "{made}");
-        for (needle, original) in [("pc2", "pc{{ i }}"), ("end", "end"), ("10.0.0.3", "10.0.0.{{ i + 1 }}"), ("nodes", "nodes")] {
+        for (needle, original) in [
+            ("pc2", "pc{{ i }}"),
+            ("end", "end"),
+            ("10.0.0.3", "10.0.0.{{ i + 1 }}"),
+            ("nodes", "nodes"),
+        ] {
             let start = u32::try_from(made.find(needle).unwrap()).unwrap();
             let end = start + u32::try_from(needle.len()).unwrap();
             let back = sources.original(Span { file: 0, start, end });
@@ -375,14 +427,25 @@ mod tests {
         assert!(problem.message.contains("studnt"), "{}", problem.message);
         assert!(text[problem.span.start as usize..].starts_with("studnt"), "{problem:?}");
         assert!(problem.help.contains("student"), "{}", problem.help);
-        let made = sources("a: {{ student.id }} {{ list[1] }}", &[("student.id", "007"), ("list", "[1, 2]")]).unwrap();
+        let made = sources(
+            "a: {{ student.id }} {{ list[1] }}",
+            &[("student.id", "007"), ("list", "[1, 2]")],
+        )
+        .unwrap();
         assert_eq!(made.files[0].expanded.as_ref().unwrap().text, "a: 007 2");
     }
 
     #[test]
     fn a_students_choices_are_the_students_own_and_stay() {
         let text = "name: a\nx: {{ pick([1, 2, 3, 4, 5, 6, 7, 8, 9]) }} {{ password(12) }} {{ number(10, 10000) }} {{ shuffle([1, 2, 3, 4])|length }}\n";
-        let made = |seed: &str| sources(text, &[("student.seed", seed)]).unwrap().files[0].expanded.as_ref().unwrap().text.clone();
+        let made = |seed: &str| {
+            sources(text, &[("student.seed", seed)]).unwrap().files[0]
+                .expanded
+                .as_ref()
+                .unwrap()
+                .text
+                .clone()
+        };
         assert_eq!(made("17"), made("17"));
         assert_ne!(made("17"), made("18"));
         let words: Vec<String> = made("17").split_whitespace().map(str::to_owned).collect();
@@ -396,7 +459,19 @@ mod tests {
         let code = |text: &str| sources(text, &[]).unwrap_err().code;
         assert_eq!(code("a: {{ x"), "vars::template");
         assert_eq!(code("{% for i in range(3) %}"), "vars::template");
-        assert_eq!(code("{% for i in range(9999) %}{% for j in range(9999) %}xxxxxxxx{% endfor %}{% endfor %}"), "vars::too-much");
-        assert_eq!(sources("a: {% raw %}{{ x }}{% endraw %}", &[]).unwrap().files[0].expanded.as_ref().unwrap().text, "a: {{ x }}");
+        assert_eq!(
+            code(
+                "{% for i in range(9999) %}{% for j in range(9999) %}xxxxxxxx{% endfor %}{% endfor %}"
+            ),
+            "vars::too-much"
+        );
+        assert_eq!(
+            sources("a: {% raw %}{{ x }}{% endraw %}", &[]).unwrap().files[0]
+                .expanded
+                .as_ref()
+                .unwrap()
+                .text,
+            "a: {{ x }}"
+        );
     }
 }

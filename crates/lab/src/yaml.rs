@@ -242,13 +242,21 @@ pub fn text(bytes: &[u8], file: u32) -> Result<&str, Problem> {
         _ => None,
     };
     if let Some(name) = encoding {
-        return Err(Problem::error("yaml::encoding", start, format!("the file is in {name}, not UTF-8"))
-            .help("save it as UTF-8"));
+        return Err(Problem::error(
+            "yaml::encoding",
+            start,
+            format!("the file is in {name}, not UTF-8"),
+        )
+        .help("save it as UTF-8"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
         let at = u32::try_from(error.valid_up_to()).unwrap_or(0);
-        Problem::error("yaml::encoding", Span { file, start: at, end: at }, "the file is not UTF-8 here")
-            .help("save it as UTF-8")
+        Problem::error(
+            "yaml::encoding",
+            Span { file, start: at, end: at },
+            "the file is not UTF-8 here",
+        )
+        .help("save it as UTF-8")
     })?;
     if let Some(at) = text.bytes().position(|byte| byte == 0) {
         let at = u32::try_from(at).unwrap_or(0);
@@ -265,8 +273,12 @@ pub fn text(bytes: &[u8], file: u32) -> Result<&str, Problem> {
 /// Parses a text that [`text`] has accepted. Duplicate keys are among the problems.
 pub fn parse(text: &str, file: u32) -> Result<(Node, Vec<Problem>), Problem> {
     if let Some(at) = too_deep(text) {
-        return Err(Problem::error("yaml::too-deep", Span { file, start: at, end: at + 1 }, format!("nested deeper than {MAX_DEPTH} levels"))
-            .help("a lab file needs about 8"));
+        return Err(Problem::error(
+            "yaml::too-deep",
+            Span { file, start: at, end: at + 1 },
+            format!("nested deeper than {MAX_DEPTH} levels"),
+        )
+        .help("a lab file needs about 8"));
     }
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
@@ -334,7 +346,9 @@ fn syntax(error: &serde_saphyr::Error, text: &str, file: u32) -> Problem {
     let span = error.location().map_or(Span { file, start: 0, end: 0 }, |at| span(at, text, file));
     let mut message = error.without_snippet().to_string();
     // The place is shown beside the message anyway.
-    if let Some(at) = message.find(" at line ").or_else(|| message.find("line ").filter(|at| *at == 0)) {
+    if let Some(at) =
+        message.find(" at line ").or_else(|| message.find("line ").filter(|at| *at == 0))
+    {
         if at > 0 {
             message.truncate(at);
         } else if let Some(colon) = message.find(": ") {
@@ -344,8 +358,12 @@ fn syntax(error: &serde_saphyr::Error, text: &str, file: u32) -> Problem {
     let message = message.trim_end_matches([':', ' ', ',']).to_owned();
     let lower = message.to_lowercase();
     if lower.contains("budget") || lower.contains("alias") && lower.contains("limit") {
-        return Problem::error("yaml::too-much", span, format!("the file holds more than a lab file may: {message}"))
-            .help(format!("at most {MAX_NODES} values, {MAX_DEPTH} levels; aliases count each time"));
+        return Problem::error(
+            "yaml::too-much",
+            span,
+            format!("the file holds more than a lab file may: {message}"),
+        )
+        .help(format!("at most {MAX_NODES} values, {MAX_DEPTH} levels; aliases count each time"));
     }
     let help = if text.lines().any(|line| line.trim_start_matches(' ').starts_with('\t')) {
         "YAML indents with blanks, not with tabs"
@@ -451,12 +469,14 @@ fn raw_to_node(raw: Spanned<Raw>, text: &str, file: u32, problems: &mut Vec<Prob
     let value = match raw.value {
         Raw::Null => Value::Null,
         // `~`-like values and numbers: the author's own spelling, where the place is a plain scalar.
-        Raw::Plain(value) => Value::Plain(if written.is_empty() { value } else { written.to_owned() }),
+        Raw::Plain(value) => {
+            Value::Plain(if written.is_empty() { value } else { written.to_owned() })
+        }
         Raw::Text(value) if value == written => Value::Plain(value),
         Raw::Text(value) => Value::Text(value),
-        Raw::List(items) => {
-            Value::List(items.into_iter().map(|item| raw_to_node(item, text, file, problems)).collect())
-        }
+        Raw::List(items) => Value::List(
+            items.into_iter().map(|item| raw_to_node(item, text, file, problems)).collect(),
+        ),
         Raw::Map(entries) => {
             let mut read: Vec<(Key, Node)> = Vec::with_capacity(entries.len());
             // Of many keys, comparing each with each would take for ever.
@@ -465,9 +485,13 @@ fn raw_to_node(raw: Spanned<Raw>, text: &str, file: u32, problems: &mut Vec<Prob
                 let span = span(name.defined, text, file);
                 if let Some(first) = seen.insert(name.value.clone(), span) {
                     problems.push(
-                        Problem::error("yaml::duplicate-key", span, format!("`{}` is there twice", name.value))
-                            .help("keep one of the two")
-                            .and(first, "first here"),
+                        Problem::error(
+                            "yaml::duplicate-key",
+                            span,
+                            format!("`{}` is there twice", name.value),
+                        )
+                        .help("keep one of the two")
+                        .and(first, "first here"),
                     );
                     continue;
                 }
@@ -498,7 +522,8 @@ mod tests {
         let span = node.get("é").unwrap().span;
         assert_eq!(&text[span.start as usize..span.end as usize], "0123");
         assert_eq!(node.get("b").unwrap().value, Value::Text("1".into()));
-        let items: Vec<_> = node.get("c").unwrap().items().iter().map(|n| n.value.clone()).collect();
+        let items: Vec<_> =
+            node.get("c").unwrap().items().iter().map(|n| n.value.clone()).collect();
         let plain = |t: &str| Value::Plain(t.into());
         assert_eq!(items, [plain("yes"), plain("1.50"), Value::Null, plain("true")]);
         assert_eq!(node.get("d").unwrap().value, plain("10.0.0.1"));
@@ -546,7 +571,8 @@ mod tests {
         assert_eq!(bytes(b"n\0a\0"), "yaml::encoding");
         assert_eq!(bytes(b"name: \xff"), "yaml::encoding");
         // A build without optimisation on a busy machine is ten times slower than what people run.
-        let bound = std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
+        let bound =
+            std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
         assert!(start.elapsed() < bound, "{:?}", start.elapsed());
     }
 }

@@ -16,7 +16,9 @@ fn documented() -> BTreeMap<String, (String, Option<String>)> {
     for section in page.split("\n### `").skip(1) {
         let (code, rest) = section.split_once('`').unwrap();
         let severity = rest.trim_start().split('.').next().unwrap().to_lowercase();
-        let example = rest.split_once("```yaml\n").map(|(_, rest)| rest.split("\n```").next().unwrap().to_owned() + "\n");
+        let example = rest
+            .split_once("```yaml\n")
+            .map(|(_, rest)| rest.split("\n```").next().unwrap().to_owned() + "\n");
         assert!(codes.insert(code.to_owned(), (severity, example)).is_none(), "{code} twice");
     }
     codes
@@ -48,8 +50,19 @@ fn each_example_gives_its_code_with_a_place_and_help() {
             }
         }
         // An example is about one thing: nothing else may be wrong with it.
-        let others: Vec<_> = report.diagnostics.iter().filter(|d| d.code != code).map(|d| d.code.clone()).collect();
-        let allowed = ["net::unconnected", "net::unused-network", "dns::nobody", "check::no-route", "check::no-resolver", "yaml::unknown-field", "check::nothing-to-do", "dns::mx-without-address", "mail::server"];
+        let others: Vec<_> =
+            report.diagnostics.iter().filter(|d| d.code != code).map(|d| d.code.clone()).collect();
+        let allowed = [
+            "net::unconnected",
+            "net::unused-network",
+            "dns::nobody",
+            "check::no-route",
+            "check::no-resolver",
+            "yaml::unknown-field",
+            "check::nothing-to-do",
+            "dns::mx-without-address",
+            "mail::server",
+        ];
         if others.iter().any(|other| !allowed.contains(&other.as_str())) {
             wrong.push(format!("{code} comes with {others:?}"));
         }
@@ -71,7 +84,11 @@ fn every_code_of_the_sources_is_documented_and_no_other() {
             let text = std::fs::read_to_string(&path).unwrap();
             for word in text.split('"') {
                 if let Some((area, what)) = word.split_once("::")
-                    && ["yaml", "lab", "net", "dhcp", "dns", "mail", "web", "check", "ios", "vars", "render"].contains(&area)
+                    && [
+                        "yaml", "lab", "net", "dhcp", "dns", "mail", "web", "check", "ios", "vars",
+                        "render",
+                    ]
+                    .contains(&area)
                     && what.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
                     && !what.is_empty()
                 {
@@ -139,14 +156,19 @@ fn a_place_inside_an_ios_block_is_the_word() {
 #[test]
 fn hostile_files_are_refused_fast() {
     let start = std::time::Instant::now();
-    let load = |bytes: &[u8]| lab::load_bytes("x", bytes, None, &lab::Vars::new()).unwrap_err().diagnostics[0].code.clone();
+    let load = |bytes: &[u8]| {
+        lab::load_bytes("x", bytes, None, &lab::Vars::new()).unwrap_err().diagnostics[0]
+            .code
+            .clone()
+    };
     assert_eq!(load(&vec![b'a'; 100 << 20]), "yaml::too-large");
     assert_eq!(load(b"name: \0"), "yaml::control-character");
     assert_eq!(load(b"\xff\xfen\0a\0"), "yaml::encoding");
     assert_eq!(load("[".repeat(10_000).as_bytes()), "yaml::too-deep");
     assert_eq!(load("{a: ".repeat(10_000).as_bytes()), "yaml::too-deep");
     // A build without optimisation on a busy machine is ten times slower than what people run.
-    let bound = std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
+    let bound =
+        std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
     assert!(start.elapsed() < bound, "{:?}", start.elapsed());
 }
 

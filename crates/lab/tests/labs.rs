@@ -18,12 +18,19 @@ fn labs() -> Vec<std::path::PathBuf> {
 #[test]
 fn every_lab_loads_without_a_warning_and_its_wrong_variants_do_too() {
     for path in labs() {
-        let lab = lab::load(&path, &lab::Vars::new()).unwrap_or_else(|report| panic!("{}", report.render(false, 100)));
+        let lab = lab::load(&path, &lab::Vars::new())
+            .unwrap_or_else(|report| panic!("{}", report.render(false, 100)));
         assert!(lab.warnings.diagnostics.is_empty(), "{}", lab.warnings.render(false, 100));
         assert!(lab.plan.wrong.len() >= 5, "{}: five wrong variants at least", path.display());
         for wrong in &lab.plan.wrong {
-            let patched = lab.patched(&wrong.patch).unwrap_or_else(|report| panic!("{}: {report}", wrong.name));
-            assert!(!wrong.actions.is_empty() || patched.plan != lab.plan, "{}: changes nothing", wrong.name);
+            let patched = lab
+                .patched(&wrong.patch)
+                .unwrap_or_else(|report| panic!("{}: {report}", wrong.name));
+            assert!(
+                !wrong.actions.is_empty() || patched.plan != lab.plan,
+                "{}: changes nothing",
+                wrong.name
+            );
         }
     }
 }
@@ -48,7 +55,10 @@ fn every_lab_is_a_starter_with_a_page_and_names_its_schema() {
         assert!(names.contains(&name), "{name} is no starter");
         assert!(path.with_extension("md").exists(), "{name} has no page");
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(text.starts_with("# yaml-language-server: $schema=../schema/lab.schema.json\n"), "{name}");
+        assert!(
+            text.starts_with("# yaml-language-server: $schema=../schema/lab.schema.json\n"),
+            "{name}"
+        );
         assert_eq!(lab::starter(name).unwrap().text, text);
     }
     assert_eq!(names.len(), labs().len());

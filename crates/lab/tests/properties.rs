@@ -20,11 +20,21 @@ fn row(networks: usize, hosts: usize, dhcp: bool) -> String {
     text.push_str("nodes:\n");
     for n in 0..networks.saturating_sub(1) {
         let at = |n: usize| format!("10.{}.{}", n / 200, n % 200);
-        let _ = writeln!(text, "  r{n}: {{ kind: router, interfaces: {{ n{n}: {}.1, n{}: {}.2 }} }}", at(n), n + 1, at(n + 1));
+        let _ = writeln!(
+            text,
+            "  r{n}: {{ kind: router, interfaces: {{ n{n}: {}.1, n{}: {}.2 }} }}",
+            at(n),
+            n + 1,
+            at(n + 1)
+        );
     }
     for n in 0..networks {
         for h in 0..hosts {
-            let address = if dhcp && h > 0 { "dhcp".to_owned() } else { format!("10.{}.{}.{}", n / 200, n % 200, h + 10) };
+            let address = if dhcp && h > 0 {
+                "dhcp".to_owned()
+            } else {
+                format!("10.{}.{}.{}", n / 200, n % 200, h + 10)
+            };
             let service = if dhcp && h == 0 { ", services: { dhcp: {} }" } else { "" };
             let _ = writeln!(text, "  h{n}-{h}: {{ interfaces: {{ n{n}: {address} }}{service} }}");
         }
@@ -105,7 +115,11 @@ fn plans_are_pinned() {
 #[test]
 fn a_template_and_an_include_make_one_lab() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("net.yaml"), "networks: { lan: 10.0.{{ student.id }}.0/24 }\nchecks: [{ name: one, link: pc1 }]\n").unwrap();
+    std::fs::write(
+        folder.path().join("net.yaml"),
+        "networks: { lan: 10.0.{{ student.id }}.0/24 }\nchecks: [{ name: one, link: pc1 }]\n",
+    )
+    .unwrap();
     let text = "include: net.yaml\nvars: { student: { id: 1 }, count: 2 }\nname: a\nnodes:\n{% for i in range(1, count + 1) %}\n  pc{{ i }}: { interfaces: { lan: 10.0.{{ student.id }}.{{ i }} } }\n{% endfor %}\nchecks: [{ name: two, ping: { from: pc1, to: pc2 } }]\n";
     let load = |set: &[(&str, &str)]| {
         let vars = set.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();

@@ -20,7 +20,8 @@ mod mailsrv_config;
 mod webd_config;
 
 fn lab(text: &str) -> lab::Lab {
-    lab::load_text("lab.yaml", text, None, &lab::Vars::new()).unwrap_or_else(|report| panic!("{}", report.render(false, 100)))
+    lab::load_text("lab.yaml", text, None, &lab::Vars::new())
+        .unwrap_or_else(|report| panic!("{}", report.render(false, 100)))
 }
 
 /// Writes a node's files below a folder and lets each service read its own.
@@ -34,12 +35,16 @@ fn read_back(config: &node::Config) {
     for service in &config.services {
         let path = folder.path().join(service.config.trim_start_matches('/'));
         let text = std::fs::read_to_string(&path).unwrap();
-        let why = |error: &dyn std::fmt::Display| -> ! { panic!("{}: {error}\n{text}", service.name) };
+        let why =
+            |error: &dyn std::fmt::Display| -> ! { panic!("{}: {error}\n{text}", service.name) };
         match service.name.as_str() {
             "dns" => {
                 let read = dnsd_config::Config::read(&path).unwrap_or_else(|e| why(&e));
                 for zone in read.zones {
-                    assert!(zone.file.is_none_or(|file| config.files.contains_key(file.to_str().unwrap())));
+                    assert!(
+                        zone.file
+                            .is_none_or(|file| config.files.contains_key(file.to_str().unwrap()))
+                    );
                 }
             }
             "dhcp" => drop(dhcpd_config::Config::read(&path).unwrap_or_else(|e| why(&e))),
@@ -69,7 +74,8 @@ fn the_files_of_every_lab_are_read_by_their_services() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "yaml") {
-            let lab = lab::load(&path, &lab::Vars::new()).unwrap_or_else(|report| panic!("{report}"));
+            let lab =
+                lab::load(&path, &lab::Vars::new()).unwrap_or_else(|report| panic!("{report}"));
             check(&lab);
             for wrong in &lab.plan.wrong {
                 check(&lab.patched(&wrong.patch).unwrap());

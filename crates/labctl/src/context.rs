@@ -91,7 +91,9 @@ impl Context {
             }
         }
         let list = || {
-            all.iter().map(|(engine, name)| format!("{name} ({})", engine.name())).collect::<Vec<_>>()
+            all.iter()
+                .map(|(engine, name)| format!("{name} ({})", engine.name()))
+                .collect::<Vec<_>>()
         };
         let wanted = match &self.global.instance {
             Some(name) => Some(name.clone()),
@@ -139,9 +141,12 @@ pub fn pairs(texts: &[String]) -> Result<Vec<(String, String)>, Failure> {
     texts
         .iter()
         .map(|text| {
-            text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(|| {
-                Failure::usage(format!("`--set {text}` has no `=`")).help("write --set KEY=VALUE")
-            })
+            text.split_once('=').map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or_else(
+                || {
+                    Failure::usage(format!("`--set {text}` has no `=`"))
+                        .help("write --set KEY=VALUE")
+                },
+            )
         })
         .collect()
 }

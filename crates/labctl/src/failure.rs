@@ -62,7 +62,13 @@ impl Failure {
         if self.rendered {
             text.push_str(self.message.trim_end());
         } else {
-            let _ = write!(text, "{}error:{} {}", crate::output::RED, crate::output::PLAIN, self.message);
+            let _ = write!(
+                text,
+                "{}error:{} {}",
+                crate::output::RED,
+                crate::output::PLAIN,
+                self.message
+            );
         }
         if let Some(help) = &self.help {
             let _ = write!(text, "\n{} help:{} {help}", crate::output::CYAN, crate::output::PLAIN);

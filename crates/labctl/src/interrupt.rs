@@ -11,7 +11,9 @@ pub fn token() -> CancellationToken {
         wait().await;
         cancelled.cancel();
         wait().await;
-        crate::output::complain("interrupted again: leaving at once; `labctl down` removes the rest");
+        crate::output::complain(
+            "interrupted again: leaving at once; `labctl down` removes the rest",
+        );
         std::process::exit(i32::from(crate::failure::INTERRUPTED));
     });
     token

@@ -29,14 +29,14 @@ fn main() -> ExitCode {
 fn command_line() -> ExitCode {
     use clap::Parser;
     let args = args::Args::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            output::complain(&format!("error: cannot start: {error}"));
-            return ExitCode::from(failure::ENGINE);
-        }
-    };
+    let runtime =
+        match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                output::complain(&format!("error: cannot start: {error}"));
+                return ExitCode::from(failure::ENGINE);
+            }
+        };
     let code = match runtime.block_on(verbs::run(args)) {
         Ok(code) => code,
         Err(failure) => failure.show(),

@@ -45,7 +45,8 @@ impl Progress {
                 let mut bars = bars.lock().unwrap_or_else(PoisonError::into_inner);
                 let bar = bars.entry(subject.to_owned()).or_insert_with(|| {
                     let bar = all.add(ProgressBar::new_spinner());
-                    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:<16} {msg}") {
+                    if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix:<16} {msg}")
+                    {
                         bar.set_style(style.tick_chars("⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏✓"));
                     }
                     bar.set_prefix(subject.to_owned());

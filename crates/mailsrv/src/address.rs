@@ -130,7 +130,9 @@ fn closing(text: &str) -> Option<usize> {
 }
 
 fn is_atom(c: char) -> bool {
-    c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(c) || (!c.is_ascii() && !c.is_control())
+    c.is_ascii_alphanumeric()
+        || "!#$%&'*+-/=?^_`{|}~".contains(c)
+        || (!c.is_ascii() && !c.is_control())
 }
 
 fn local_part(text: &str) -> Result<(String, &str), Error> {
@@ -175,7 +177,9 @@ pub fn check_domain(text: &str) -> Result<String, Error> {
             && !label.starts_with('-')
             && !label.ends_with('-')
             && label.chars().all(|c| {
-                c.is_ascii_alphanumeric() || matches!(c, '-' | '_') || (!c.is_ascii() && !c.is_control())
+                c.is_ascii_alphanumeric()
+                    || matches!(c, '-' | '_')
+                    || (!c.is_ascii() && !c.is_control())
             })
     };
     let name = text.strip_suffix('.').unwrap_or(text);

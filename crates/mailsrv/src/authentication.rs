@@ -24,13 +24,25 @@ use crate::store::Body;
 
 /// Fields that a signature covers where they are there (RFC 6376, 5.4.1).
 const SIGNED: [&str; 12] = [
-    "From", "To", "Cc", "Subject", "Date", "Message-ID", "Reply-To", "In-Reply-To", "References",
-    "MIME-Version", "Content-Type", "Content-Transfer-Encoding",
+    "From",
+    "To",
+    "Cc",
+    "Subject",
+    "Date",
+    "Message-ID",
+    "Reply-To",
+    "In-Reply-To",
+    "References",
+    "MIME-Version",
+    "Content-Type",
+    "Content-Transfer-Encoding",
 ];
 
 /// A key could not be used.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot use the DKIM key {path} of {domain}: {reason}; it must be PEM, RSA or Ed25519 (PKCS 8)")]
+#[error(
+    "cannot use the DKIM key {path} of {domain}: {reason}; it must be PEM, RSA or Ed25519 (PKCS 8)"
+)]
 pub struct Error {
     /// The file.
     path: PathBuf,
@@ -74,12 +86,7 @@ impl Authentication {
 
     /// A DKIM-Signature for a message whose From is in a domain with a key; else nothing.
     /// `completed` are the fields that stand above the body's own.
-    pub fn sign(
-        &self,
-        fields: &[(String, String)],
-        completed: &str,
-        body: &mut Body,
-    ) -> String {
+    pub fn sign(&self, fields: &[(String, String)], completed: &str, body: &mut Body) -> String {
         let Some(domain) = headers::from_domain(fields) else { return String::new() };
         let Some((_, signer)) = self.signers.iter().find(|(known, _)| *known == domain) else {
             return String::new();
@@ -118,8 +125,8 @@ impl Authentication {
             results = results.with_dkim_results(&dkim, message.from());
             let dmarc = DmarcParameters::new(&message, &dkim, domain, &spf);
             let dmarc = checker.verify_dmarc(dmarc).await;
-            reject = matches!(dmarc.result(), DmarcResult::Fail(_))
-                && dmarc.policy() == Policy::Reject;
+            reject =
+                matches!(dmarc.result(), DmarcResult::Fail(_)) && dmarc.policy() == Policy::Reject;
             results = results.with_dmarc_result(&dmarc);
         }
         Verdict { header: results.to_header(), reject }
@@ -152,20 +159,15 @@ fn checker(server: &Server) -> Option<MessageAuthenticator> {
 }
 
 fn signer(dkim: &Dkim) -> Result<Signer, Error> {
-    let failed = |reason: String| Error {
-        path: dkim.key.clone(),
-        domain: dkim.domain.clone(),
-        reason,
-    };
+    let failed =
+        |reason: String| Error { path: dkim.key.clone(), domain: dkim.domain.clone(), reason };
     let pem = std::fs::read(&dkim.key).map_err(|error| failed(error.to_string()))?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| failed(error.to_string()))?;
     if let PrivateKeyDer::Pkcs8(der) = &key
         && let Ok(key) = Ed25519Key::from_pkcs8_maybe_unchecked_der(der.secret_pkcs8_der())
     {
-        let signer = DkimSigner::from_key(key)
-            .domain(&dkim.domain)
-            .selector(&dkim.selector)
-            .headers(SIGNED);
+        let signer =
+            DkimSigner::from_key(key).domain(&dkim.domain).selector(&dkim.selector).headers(SIGNED);
         return Ok(Signer::Ed25519(signer));
     }
     let key = RsaKey::<Sha256>::from_key_der(key).map_err(|error| failed(error.to_string()))?;

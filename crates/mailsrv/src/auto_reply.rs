@@ -84,7 +84,10 @@ fn is_answerable(sender: &str, account: &str, fields: &[(String, String)]) -> bo
         || sender.eq_ignore_ascii_case(account)
         || local.starts_with("owner-")
         || local.ends_with("-request")
-        || matches!(local.as_str(), "mailer-daemon" | "postmaster" | "listserv" | "noreply" | "no-reply");
+        || matches!(
+            local.as_str(),
+            "mailer-daemon" | "postmaster" | "listserv" | "noreply" | "no-reply"
+        );
     let submitted = headers::field(fields, "Auto-Submitted")
         .is_some_and(|value| !value.to_ascii_lowercase().starts_with("no"));
     let bulk = headers::field(fields, "Precedence").is_some_and(|value| {

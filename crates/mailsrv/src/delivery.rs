@@ -227,13 +227,7 @@ fn received_line(server: &Server, incoming: &Incoming, id: u64, now: i64) -> Str
 }
 
 /// Adds what a mail program left out (RFC 6409, 8).
-fn complete(
-    into: &mut String,
-    fields: &[(String, String)],
-    id: u64,
-    now: i64,
-    hostname: &str,
-) {
+fn complete(into: &mut String, fields: &[(String, String)], id: u64, now: i64, hostname: &str) {
     if headers::field(fields, "Date").is_none() {
         into.push_str(&format!("Date: {}\r\n", headers::date(now)));
     }
@@ -304,7 +298,13 @@ async fn afterwards(
             headers_only: true,
             ..Envelope::default()
         };
-        let notice = queue::dsn::notice(&server.config.hostname, &envelope, queue::dsn::Kind::Success, head, now);
+        let notice = queue::dsn::notice(
+            &server.config.hostname,
+            &envelope,
+            queue::dsn::Kind::Success,
+            head,
+            now,
+        );
         if let Err(error) = send_notice(server, &transaction.sender, notice).await {
             tracing::warn!("{id}: no notice of delivery: {error}");
         }

@@ -40,8 +40,7 @@ impl Faults {
         let of_account = own.iter().flat_map(|(name, entry)| {
             entry.faults.iter().enumerate().map(move |(at, fault)| (format!("{name}/{at}"), fault))
         });
-        let of_all =
-            data.faults.iter().enumerate().map(|(at, fault)| (format!("*/{at}"), fault));
+        let of_all = data.faults.iter().enumerate().map(|(at, fault)| (format!("*/{at}"), fault));
         of_account
             .chain(of_all)
             .filter(|(_, fault)| fault.stage == stage)

@@ -259,8 +259,10 @@ fn cram(text: &str, challenge: &str, directory: &Directory) -> Step {
         Some((name, plain))
     });
     let Some((name, plain)) = found else { return Step::Failed };
-    if password::equal(hmac_md5(&plain, challenge).as_bytes(), digest.to_ascii_lowercase().as_bytes())
-    {
+    if password::equal(
+        hmac_md5(&plain, challenge).as_bytes(),
+        digest.to_ascii_lowercase().as_bytes(),
+    ) {
         Step::Done(name)
     } else {
         Step::Failed
@@ -308,7 +310,10 @@ mod tests {
         assert_eq!(start(Mechanism::Plain, Some(&b64("\0user\0pw"))).1, verify());
         let (mut exchange, step) = start(Mechanism::Login, None);
         assert_eq!(step, Step::Challenge(b64("Username:")));
-        assert_eq!(exchange.respond(&b64("user"), &directory, 1), Step::Challenge(b64("Password:")));
+        assert_eq!(
+            exchange.respond(&b64("user"), &directory, 1),
+            Step::Challenge(b64("Password:"))
+        );
         assert_eq!(exchange.respond(&b64("pw"), &directory, 1), verify());
         for bad in ["!", &b64("user\0pw"), &b64("\0\0"), "="] {
             assert!(matches!(start(Mechanism::Plain, Some(bad)).1, Step::Malformed(_)), "{bad}");
@@ -328,8 +333,7 @@ mod tests {
             let server_first = String::from_utf8(BASE64.decode(challenge).unwrap()).unwrap();
             let nonce = server_first.split(',').next().unwrap().strip_prefix("r=").unwrap();
             let salt = server_first.split(',').nth(1).unwrap().strip_prefix("s=").unwrap();
-            let salted =
-                password::pbkdf2(password.as_bytes(), &BASE64.decode(salt).unwrap(), 4096);
+            let salted = password::pbkdf2(password.as_bytes(), &BASE64.decode(salt).unwrap(), 4096);
             let key = password::mac(&salted, b"Client Key");
             let without = format!("c=biws,r={nonce}");
             let message = format!("n=user,r=abc,{server_first},{without}");

@@ -226,12 +226,8 @@ impl Server {
         let Ok(local) = stream.local_addr() else { return };
         // Replies are short and waited for.
         let _ = stream.set_nodelay(true);
-        let begun = self.sessions.begin(
-            protocol,
-            peer,
-            limits.connections,
-            limits.connections_per_address,
-        );
+        let begun =
+            self.sessions.begin(protocol, peer, limits.connections, limits.connections_per_address);
         let Some(session) = begun else {
             refuse(protocol, stream, &self.config.hostname).await;
             return;
@@ -283,10 +279,9 @@ impl Server {
     /// Takes the mailbox of an account for a POP3 session; `None` where another one has it.
     pub(crate) fn lock_mailbox(self: &Arc<Self>, account: &str) -> Option<MailboxLock> {
         let mut locks = self.pop3_locks.lock().unwrap_or_else(PoisonError::into_inner);
-        locks.insert(account.to_owned()).then(|| MailboxLock {
-            server: self.clone(),
-            account: account.to_owned(),
-        })
+        locks
+            .insert(account.to_owned())
+            .then(|| MailboxLock { server: self.clone(), account: account.to_owned() })
     }
 }
 
@@ -317,7 +312,9 @@ async fn refuse(protocol: Protocol, mut stream: TcpStream, hostname: &str) {
             format!("421 4.7.0 {hostname} has too many connections, come back later\r\n")
         }
         Protocol::Pop3 => "-ERR [SYS/TEMP] too many connections, come back later\r\n".to_owned(),
-        Protocol::Imap => "* BYE [UNAVAILABLE] too many connections, come back later\r\n".to_owned(),
+        Protocol::Imap => {
+            "* BYE [UNAVAILABLE] too many connections, come back later\r\n".to_owned()
+        }
         // Under TLS it could not be read.
         Protocol::Submissions | Protocol::Pop3s | Protocol::Imaps => return,
     };

@@ -218,7 +218,8 @@ mod tests {
     fn the_ring_is_bounded_and_filtered_and_masked() {
         let transcript = Transcript::new(3, false);
         let peer = "10.0.0.1".parse().unwrap();
-        let (one, two) = (transcript.dialogue("smtp", 1, peer), transcript.dialogue("pop3s", 2, peer));
+        let (one, two) =
+            (transcript.dialogue("smtp", 1, peer), transcript.dialogue("pop3s", 2, peer));
         one.server(b"250-a\r\n250 b\r\n");
         two.client_secret(b"PASS geheim\r\n", "PASS ***");
         one.client(b"a\rb\x1b[2J\r\n");

@@ -1,14 +1,19 @@
 //! The admin socket: what is changed while the server runs holds at once and after a restart.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 mod common;
 
 use std::sync::Arc;
 
 use common::{Running, start};
+use mailsrv::Server;
 use mailsrv::admin::Answerer;
 use mailsrv::config::{Config, Protocol};
-use mailsrv::Server;
 use node::admin::Admin as _;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -117,9 +122,18 @@ async fn people_are_added_changed_and_removed() {
         async move { ask(&server, request).await.unwrap_err().code }
     };
     good(&running, json!({"op": "account-add", "account": "u3", "password": "pw"})).await;
-    assert_eq!(refused(json!({"op": "account-add", "account": "U3@a.test", "password": "x"})).await, "exists");
-    assert_eq!(refused(json!({"op": "account-add", "account": "u4@far.test", "password": "x"})).await, "unknown");
-    assert_eq!(refused(json!({"op": "account-add", "account": "a b", "password": "x"})).await, "bad-request");
+    assert_eq!(
+        refused(json!({"op": "account-add", "account": "U3@a.test", "password": "x"})).await,
+        "exists"
+    );
+    assert_eq!(
+        refused(json!({"op": "account-add", "account": "u4@far.test", "password": "x"})).await,
+        "unknown"
+    );
+    assert_eq!(
+        refused(json!({"op": "account-add", "account": "a b", "password": "x"})).await,
+        "bad-request"
+    );
     assert_eq!(refused(json!({"op": "account-add", "account": "u5"})).await, "bad-request");
     assert!(mail(&running, "u3@a.test").await.contains("250 2.0.0"));
     let pop = |password: &str| format!("USER u3\nPASS {password}\nQUIT\n");
@@ -135,7 +149,11 @@ async fn people_are_added_changed_and_removed() {
     assert!(mail(&running, "boss@a.test").await.contains("550 5.1.1"));
     assert_eq!(refused(json!({"op": "alias-remove", "alias": "boss"})).await, "unknown");
 
-    good(&running, json!({"op": "list-set", "list": "crew", "members": ["u1", "u3"], "from": "users"})).await;
+    good(
+        &running,
+        json!({"op": "list-set", "list": "crew", "members": ["u1", "u3"], "from": "users"}),
+    )
+    .await;
     assert!(mail(&running, "crew@a.test").await.contains("550 5.7.2"));
     good(&running, json!({"op": "list-remove", "list": "crew"})).await;
 
@@ -173,7 +191,13 @@ async fn messages_sessions_settings_and_faults_are_shown_and_changed() {
     let running = start("").await;
     mail(&running, "u2@a.test").await;
     let rows = good(&running, json!({"op": "mailboxes", "account": "u2"})).await;
-    let inbox = rows["mailboxes"].as_array().unwrap().iter().find(|m| m["mailbox"] == "INBOX").unwrap().clone();
+    let inbox = rows["mailboxes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|m| m["mailbox"] == "INBOX")
+        .unwrap()
+        .clone();
     assert_eq!((&inbox["messages"], &inbox["uidnext"]), (&json!(1), &json!(2)));
     let rows = good(&running, json!({"op": "messages", "account": "u2"})).await;
     assert_eq!(rows["messages"][0]["subject"], "x");
@@ -182,7 +206,9 @@ async fn messages_sessions_settings_and_faults_are_shown_and_changed() {
     assert!(raw["raw"].as_str().unwrap().ends_with("Subject: x\r\n\r\ntext\r\n"));
     assert_eq!(good(&running, message("tree")).await["tree"][0]["type"], "text/plain");
     assert_eq!(good(&running, message("text")).await["text"], "text\r\n");
-    assert!(!good(&running, message("headers")).await["headers"].as_str().unwrap().contains("text\r\n"));
+    assert!(
+        !good(&running, message("headers")).await["headers"].as_str().unwrap().contains("text\r\n")
+    );
     good(&running, json!({"op": "message-remove", "account": "u2", "uid": 1})).await;
     assert!(running.inbox("u2@a.test").is_empty());
 
@@ -209,15 +235,25 @@ async fn messages_sessions_settings_and_faults_are_shown_and_changed() {
     good(&running, fault).await;
     assert!(mail(&running, "u2@a.test").await.contains("450 4.2.0 busy"));
     assert!(mail(&running, "u2@a.test").await.contains("250 2.0.0"));
-    good(&running, json!({"op": "fault-add", "stage": "connect", "reply": "421 4.3.2 closed today"})).await;
+    good(
+        &running,
+        json!({"op": "fault-add", "stage": "connect", "reply": "421 4.3.2 closed today"}),
+    )
+    .await;
     assert!(mail(&running, "u2@a.test").await.starts_with("421 4.3.2 closed today"));
     good(&running, json!({"op": "fault-clear"})).await;
     assert!(mail(&running, "u2@a.test").await.contains("250 2.0.0"));
 
     let lines = good(&running, json!({"op": "transcript", "protocol": "smtp", "last": 100})).await;
-    let lines: Vec<_> = lines.as_array().unwrap().iter().map(|l| l["text"].as_str().unwrap().to_owned()).collect();
+    let lines: Vec<_> =
+        lines.as_array().unwrap().iter().map(|l| l["text"].as_str().unwrap().to_owned()).collect();
     assert!(lines.contains(&"MAIL FROM:<u1@a.test>".to_owned()), "{lines:?}");
-    assert!(good(&running, json!({"op": "ca"})).await["pem"].as_str().unwrap().starts_with("-----BEGIN"));
+    assert!(
+        good(&running, json!({"op": "ca"})).await["pem"]
+            .as_str()
+            .unwrap()
+            .starts_with("-----BEGIN")
+    );
     assert_eq!(ask(&running.server, json!({"op": "dance"})).await.unwrap_err().code, "bad-request");
 }
 

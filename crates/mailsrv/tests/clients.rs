@@ -1,5 +1,10 @@
 //! Programs that other people wrote: Python's libraries, curl, swaks, msmtp, mpop, lettre.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 mod common;
 
@@ -75,8 +80,20 @@ async fn curl_sends_and_fetches() {
     ] {
         let url = format!("{scheme}://localhost:{}/pc0", port(&running, protocol).await);
         let arguments = [
-            "-sS", security, "--cacert", &ca, "--url", &url, "--user", "u1:pw", "--mail-from",
-            "u1@a.test", "--mail-rcpt", "u2@a.test", "--upload-file", "-",
+            "-sS",
+            security,
+            "--cacert",
+            &ca,
+            "--url",
+            &url,
+            "--user",
+            "u1:pw",
+            "--mail-from",
+            "u1@a.test",
+            "--mail-rcpt",
+            "u2@a.test",
+            "--upload-file",
+            "-",
         ];
         good("curl", &arguments, MAIL).await;
         let mut wrong = arguments;
@@ -85,9 +102,11 @@ async fn curl_sends_and_fetches() {
         assert_eq!(refused.status.code(), Some(67), "{}", text(&refused));
     }
     assert_eq!(running.inbox("u2@a.test").len(), 3);
-    for (protocol, scheme, security) in
-        [(Protocol::Pop3, "pop3", "--ssl-reqd"), (Protocol::Pop3s, "pop3s", "-s"), (Protocol::Pop3, "pop3", "-s")]
-    {
+    for (protocol, scheme, security) in [
+        (Protocol::Pop3, "pop3", "--ssl-reqd"),
+        (Protocol::Pop3s, "pop3s", "-s"),
+        (Protocol::Pop3, "pop3", "-s"),
+    ] {
         let base = format!("{scheme}://localhost:{}/", port(&running, protocol).await);
         let common = ["-sS", security, "--cacert", &ca, "--user", "u2:pw"];
         let list = good("curl", &[&common[..], &[&base, "-X", "UIDL"]].concat(), "").await;
@@ -119,9 +138,27 @@ async fn swaks_tries_every_way() {
     ] {
         let server = format!("localhost:{}", port(&running, protocol).await);
         let arguments = [
-            "--server", &server, tls, "--tls-verify", "--tls-ca-path", &ca, "--auth", auth,
-            "--auth-user", "u1", "--auth-password", password, "--from", "u1@a.test", "--to", to,
-            "--body", body, "--helo", "pc0", "--hide-all",
+            "--server",
+            &server,
+            tls,
+            "--tls-verify",
+            "--tls-ca-path",
+            &ca,
+            "--auth",
+            auth,
+            "--auth-user",
+            "u1",
+            "--auth-password",
+            password,
+            "--from",
+            "u1@a.test",
+            "--to",
+            to,
+            "--body",
+            body,
+            "--helo",
+            "pc0",
+            "--hide-all",
         ];
         let output = run("swaks", &arguments, "").await;
         assert_eq!(output.status.code(), Some(code), "{auth} {password} {to}: {}", text(&output));
@@ -141,17 +178,36 @@ async fn msmtp_sends_and_mpop_fetches_once() {
     let (ca, folder) = (running.ca().display().to_string(), tempfile::tempdir().unwrap());
     let trust = format!("--tls-trust-file={ca}");
     for auth in ["plain", "login", "scram-sha-256"] {
-        let (submission, how) =
-            (format!("--port={}", port(&running, Protocol::Submission).await), format!("--auth={auth}"));
+        let (submission, how) = (
+            format!("--port={}", port(&running, Protocol::Submission).await),
+            format!("--auth={auth}"),
+        );
         let arguments = [
-            "--host=localhost", &submission, "--tls=on", "--tls-starttls=on", &trust, &how, "--user=u1",
-            "--passwordeval=echo pw", "--from=u1@a.test", "u2@a.test",
+            "--host=localhost",
+            &submission,
+            "--tls=on",
+            "--tls-starttls=on",
+            &trust,
+            &how,
+            "--user=u1",
+            "--passwordeval=echo pw",
+            "--from=u1@a.test",
+            "u2@a.test",
         ];
         let output = run("msmtp", &arguments, &MAIL.replace("\r\n", "\n")).await;
         if auth == "scram-sha-256" && text(&output).contains("not") && !output.status.success() {
             // Built without GNU SASL: it knows no SCRAM.
             assert!(text(&output).to_lowercase().contains("support"), "{}", text(&output));
-            good("msmtp", &{ let mut a = arguments; a[5] = "--auth=plain"; a }, MAIL).await;
+            good(
+                "msmtp",
+                &{
+                    let mut a = arguments;
+                    a[5] = "--auth=plain";
+                    a
+                },
+                MAIL,
+            )
+            .await;
         } else {
             assert!(output.status.success(), "{}", text(&output));
         }
@@ -163,8 +219,17 @@ async fn msmtp_sends_and_mpop_fetches_once() {
     let delivery = format!("--delivery=maildir,{}/mail", folder.path().display());
     let uidls = format!("--uidls-file={}/uidls", folder.path().display());
     let arguments = [
-        "--host=localhost", &pop, "--tls=on", "--tls-starttls=on", &trust, "--auth=user", "--user=u2",
-        "--passwordeval=echo pw", "--keep=on", &delivery, &uidls,
+        "--host=localhost",
+        &pop,
+        "--tls=on",
+        "--tls-starttls=on",
+        &trust,
+        "--auth=user",
+        "--user=u2",
+        "--passwordeval=echo pw",
+        "--keep=on",
+        &delivery,
+        &uidls,
     ];
     for _ in 0..2 {
         good("mpop", &arguments, "").await;
@@ -235,7 +300,8 @@ async fn forwards_answers_lists_and_signatures() {
     assert_eq!(running.inbox("note@a.test").len(), 2);
     // One answer for two messages, and none to the list.
     let u1 = running.inbox_of("u1@a.test", 2).await;
-    let answers: Vec<_> = u1.iter().filter(|m| m.contains("Auto-Submitted: auto-replied")).collect();
+    let answers: Vec<_> =
+        u1.iter().filter(|m| m.contains("Auto-Submitted: auto-replied")).collect();
     assert_eq!(answers.len(), 1, "{u1:?}");
     assert!(answers[0].starts_with("Return-Path: <>\r\n") && answers[0].contains("I am away."));
 }

@@ -1,6 +1,11 @@
 //! `kill -9` under load: every message that got 250 is in a mailbox or the queue, exactly once.
 //! Ten kills; two hundred with `LABCTL_LONG=1`.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 mod common;
 
@@ -34,7 +39,12 @@ fn start(config: &Path, port: u16) -> Child {
 }
 
 /// Sends until the server dies; notes what was sent and what got 250.
-fn send(port: u16, next: &AtomicUsize, taken: &Mutex<BTreeSet<usize>>, count: &AtomicUsize) -> std::io::Result<()> {
+fn send(
+    port: u16,
+    next: &AtomicUsize,
+    taken: &Mutex<BTreeSet<usize>>,
+    count: &AtomicUsize,
+) -> std::io::Result<()> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     let mut replies = BufReader::new(stream.try_clone()?);
     let mut reply = move || -> std::io::Result<bool> {
@@ -124,7 +134,10 @@ fn nothing_that_got_250_is_lost_or_doubled() {
         let (_, rest) = text.split_once("Subject: no-").unwrap();
         let number: usize = rest.split_once('.').unwrap().0.parse().unwrap();
         // Whole: as many x as were sent.
-        assert_eq!(text.matches('x').count() - text.matches("mx.").count() - text.matches("x@").count(), 70 * (number % 40));
+        assert_eq!(
+            text.matches('x').count() - text.matches("mx.").count() - text.matches("x@").count(),
+            70 * (number % 40)
+        );
         *found.entry((place.to_owned(), number)).or_default() += 1;
     };
     for account in ["u1@a.test", "u2@a.test"] {
@@ -146,7 +159,10 @@ fn nothing_that_got_250_is_lost_or_doubled() {
             _ => &["u1@a.test"],
         };
         for place in places {
-            assert!(found.contains_key(&((*place).to_owned(), *number)), "message {number} is not in {place}");
+            assert!(
+                found.contains_key(&((*place).to_owned(), *number)),
+                "message {number} is not in {place}"
+            );
         }
     }
     // Also those whose 250 did not get through are there at most once.

@@ -11,7 +11,12 @@
 //! TLS                              the handshake
 //! CLOSED                           the server must close
 //! ```
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 mod common;
 
@@ -66,12 +71,11 @@ fn tls(stream: TcpStream, ca: &Path) -> Wire {
 fn matches(pattern: &str, line: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == line,
-        Some((head, rest)) => {
-            line.strip_prefix(head).is_some_and(|line| {
-                rest.is_empty()
-                    || (0..=line.len()).any(|at| line.is_char_boundary(at) && matches(rest, &line[at..]))
-            })
-        }
+        Some((head, rest)) => line.strip_prefix(head).is_some_and(|line| {
+            rest.is_empty()
+                || (0..=line.len())
+                    .any(|at| line.is_char_boundary(at) && matches(rest, &line[at..]))
+        }),
     }
 }
 
@@ -107,7 +111,8 @@ fn play(script: &str, ca: &Path, port: &dyn Fn(Protocol) -> u16) -> Result<(), S
     let mut wire: Option<BufReader<Wire>> = None;
     let mut heard = String::new();
     for (number, line) in script.lines().enumerate() {
-        let fail = |why: String, heard: &str| Err(format!("line {}: {line}\n{why}\n{heard}", number + 1));
+        let fail =
+            |why: String, heard: &str| Err(format!("line {}: {line}\n{why}\n{heard}", number + 1));
         let read = |wire: &mut Option<BufReader<Wire>>, heard: &mut String| {
             let mut bytes = Vec::new();
             let read = wire.as_mut().expect("== first").read_until(b'\n', &mut bytes);
@@ -129,7 +134,8 @@ fn play(script: &str, ca: &Path, port: &dyn Fn(Protocol) -> u16) -> Result<(), S
             let protocol = Protocol::by_name(name.trim()).expect("a protocol");
             let stream = TcpStream::connect(("127.0.0.1", port(protocol))).unwrap();
             stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-            let opened = if protocol.implicit_tls() { tls(stream, ca) } else { Wire::Plain(stream) };
+            let opened =
+                if protocol.implicit_tls() { tls(stream, ca) } else { Wire::Plain(stream) };
             wire = Some(BufReader::new(opened));
             heard.clear();
         } else if let Some(pattern) = line.strip_prefix("S: ").or((line == "S:").then_some("")) {

@@ -1,6 +1,10 @@
 //! The IMAP server and the mail client against each other and against independent clients.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and says what it skips"
+)]
 
 mod imap_common;
 
@@ -11,13 +15,19 @@ use futures::StreamExt;
 use imap_common::Lab;
 use mailsrv::config::Protocol;
 use probes::mail::{
-    Action, Fetch, ImapRequest, Login, Outcome, Protocol as Kind, Request, Security, Send, Server, Stage,
+    Action, Fetch, ImapRequest, Login, Outcome, Protocol as Kind, Request, Security, Send, Server,
+    Stage,
 };
 use probes::{Env, MailSettings};
 use tokio::net::TcpStream;
 
 fn server(port: u16, security: Security) -> Server {
-    Server { host: "127.0.0.1".into(), port: Some(port), security, tls_name: Some("lab.test".into()) }
+    Server {
+        host: "127.0.0.1".into(),
+        port: Some(port),
+        security,
+        tls_name: Some("lab.test".into()),
+    }
 }
 
 fn env(lab: &Lab) -> Env {
@@ -25,7 +35,13 @@ fn env(lab: &Lab) -> Env {
     Env { trust: vec![authority], node: "pc0".into(), ..Env::default() }
 }
 
-async fn send(lab: &Lab, protocol: Protocol, security: Security, to: &str, subject: &str) -> Outcome {
+async fn send(
+    lab: &Lab,
+    protocol: Protocol,
+    security: Security,
+    to: &str,
+    subject: &str,
+) -> Outcome {
     let request = Send {
         server: server(lab.port(protocol).await, security),
         login: (security != Security::Plain).then(|| ("u1".into(), "pw".into())),
@@ -65,7 +81,10 @@ async fn our_client_sends_and_fetches_plain_starttls_and_tls() {
         let outcome = send(&lab, protocol, security, "u2@lab.test", &format!("nonce-{at} ü")).await;
         assert!(outcome.ok, "{outcome:#?}");
         assert_eq!(outcome.code, Some(250));
-        assert!(!outcome.transcript.iter().any(|line| line.contains("AHUxAHB3")), "a password shows");
+        assert!(
+            !outcome.transcript.iter().any(|line| line.contains("AHUxAHB3")),
+            "a password shows"
+        );
     }
     let ways = [
         (Kind::Pop3, Protocol::Pop3, Security::Plain),
@@ -82,7 +101,9 @@ async fn our_client_sends_and_fetches_plain_starttls_and_tls() {
         assert_eq!(found.subject, "nonce-1 ü");
         assert_eq!(found.body.trim_end(), "Hello\r\n.\r\nlast line ä");
         assert_eq!(outcome.tls.is_some(), security != Security::Plain);
-        assert!(!outcome.transcript.iter().any(|line| line.contains(" pw") || line.contains("\"pw\"")));
+        assert!(
+            !outcome.transcript.iter().any(|line| line.contains(" pw") || line.contains("\"pw\""))
+        );
     }
 }
 
@@ -106,7 +127,11 @@ async fn our_client_says_where_it_failed() {
     assert_eq!(failure.stage, Stage::ConnectRefused);
     assert!(failure.message.contains("refused the connection on port 1"), "{}", failure.message);
 
-    for (kind, protocol) in [(Kind::Pop3, Protocol::Pop3), (Kind::Imap, Protocol::Imap), (Kind::Smtp, Protocol::Submission)] {
+    for (kind, protocol) in [
+        (Kind::Pop3, Protocol::Pop3),
+        (Kind::Imap, Protocol::Imap),
+        (Kind::Smtp, Protocol::Submission),
+    ] {
         let login = Login {
             protocol: kind,
             server: server(lab.port(protocol).await, Security::Plain),
@@ -176,7 +201,11 @@ async fn two_devices_see_the_same_folders_and_flags() {
         Action::Create("Über/eins".into()),
         Action::Flags { find: "both".into(), add: vec!["\\Flagged".into()], remove: vec![] },
         Action::Copy { find: "both".into(), to: "Über/eins".into() },
-        Action::Append { folder: "Drafts".into(), raw: "Subject: d\n\nx".into(), flags: vec!["\\Draft".into()] },
+        Action::Append {
+            folder: "Drafts".into(),
+            raw: "Subject: d\n\nx".into(),
+            flags: vec!["\\Draft".into()],
+        },
     ])
     .await;
     assert!(first.ok, "{first:#?}");
@@ -191,7 +220,8 @@ async fn two_devices_see_the_same_folders_and_flags() {
     assert!(second.folders.iter().any(|folder| folder.name == "Über/eins"));
     assert_eq!(second.listed.len(), 1);
     assert!(second.listed[0].flags.contains(&"\\Flagged".to_owned()));
-    let third = ask(vec![Action::Select("Trash".into()), Action::List { find: "both".into() }]).await;
+    let third =
+        ask(vec![Action::Select("Trash".into()), Action::List { find: "both".into() }]).await;
     assert_eq!(third.listed.len(), 1);
 }
 
@@ -229,8 +259,12 @@ async fn async_imap_works() {
     assert_eq!((mailbox.exists, mailbox.recent, mailbox.uid_next), (1, 1, Some(2)));
     session.append("INBOX", Some("(\\Seen)"), None, b"Subject: two\r\n\r\nx\r\n").await.unwrap();
     session.noop().await.unwrap();
-    let fetched: Vec<_> =
-        session.fetch("1:*", "(UID FLAGS ENVELOPE BODYSTRUCTURE BODY.PEEK[])").await.unwrap().collect().await;
+    let fetched: Vec<_> = session
+        .fetch("1:*", "(UID FLAGS ENVELOPE BODYSTRUCTURE BODY.PEEK[])")
+        .await
+        .unwrap()
+        .collect()
+        .await;
     assert_eq!(fetched.len(), 2);
     let first = fetched[0].as_ref().unwrap();
     assert_eq!(first.envelope().unwrap().subject.as_deref(), Some(&b"one"[..]));
@@ -270,7 +304,8 @@ async fn a_large_message_is_kept_byte_for_byte() {
     session.select("INBOX").await.unwrap();
     let fetched: Vec<_> = session.fetch("1", "(BODY[])").await.unwrap().collect().await;
     assert!(fetched[0].as_ref().unwrap().body().unwrap() == message);
-    let fetched: Vec<_> = session.fetch("1", "(BODY.PEEK[]<1000000.5000> UID)").await.unwrap().collect().await;
+    let fetched: Vec<_> =
+        session.fetch("1", "(BODY.PEEK[]<1000000.5000> UID)").await.unwrap().collect().await;
     let piece = fetched[0].as_ref().unwrap();
     assert_eq!(piece.uid, Some(1));
     session.logout().await.unwrap();
@@ -310,7 +345,8 @@ async fn curl_works() {
     let authority = lab.authority();
     let tls = format!("imaps://lab.test:{}/INBOX;UID=1", lab.port(Protocol::Imaps).await);
     let resolve = format!("lab.test:{}:127.0.0.1", lab.port(Protocol::Imaps).await);
-    let body = curl(&["--cacert", authority.to_str().unwrap(), "--resolve", &resolve, &tls]).unwrap();
+    let body =
+        curl(&["--cacert", authority.to_str().unwrap(), "--resolve", &resolve, &tls]).unwrap();
     assert!(body.contains("body"));
 }
 

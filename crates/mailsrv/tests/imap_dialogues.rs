@@ -63,7 +63,10 @@ async fn play(file: &Path) {
             },
             "S" => {
                 let got = line.read(&place).await;
-                assert!(imap_common::matches(rest, &got), "{place}:\n  wanted `{rest}`\n  got    `{got}`");
+                assert!(
+                    imap_common::matches(rest, &got),
+                    "{place}:\n  wanted `{rest}`\n  got    `{got}`"
+                );
             }
             _ => panic!("{place}: `{step}` is not a line of a dialogue"),
         }

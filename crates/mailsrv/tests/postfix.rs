@@ -1,7 +1,12 @@
 //! Postfix (Debian) as the other server, in both directions, on loopback addresses of an own
 //! network namespace: port 25 on both sides and MX records, as between two real servers.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 mod common;
 
@@ -46,7 +51,8 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
     assert!(up.success());
     // Postfix wants to see its address on an interface.
     for address in ["127.0.0.2/8", "127.0.0.3/8", "127.0.0.4/8"] {
-        let added = Command::new("ip").args(["address", "add", address, "dev", "lo"]).status().unwrap();
+        let added =
+            Command::new("ip").args(["address", "add", address, "dev", "lo"]).status().unwrap();
         assert!(added.success());
     }
     let folder = tempfile::tempdir().unwrap();
@@ -71,13 +77,17 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
     let mail = "MAIL FROM:<u1@a.test>\r\nRCPT TO:<box@p.test>\r\nDATA\r\nFrom: u1@a.test\r\nSubject: to Postfix\r\n\r\n..dot\r\n.\r\n";
     talk("127.0.0.2:25", mail);
     let new = folder.path().join("mail/box/new");
-    let arrived = || std::fs::read_dir(&new).ok().and_then(|mut d| d.next()).map(|e| e.unwrap().path());
+    let arrived =
+        || std::fs::read_dir(&new).ok().and_then(|mut d| d.next()).map(|e| e.unwrap().path());
     wait("the mail reaches Postfix", || arrived().is_some());
     let text = std::fs::read_to_string(arrived().unwrap()).unwrap();
     assert!(text.contains("Subject: to Postfix\n") && text.contains("\n\n.dot\n"), "{text}");
     assert!(text.contains("from mx.a.test"), "{text}");
     // Postfix -> mailsrv, and a user whom mailsrv does not know: Postfix tells the sender.
-    talk("127.0.0.3:25", "MAIL FROM:<box@p.test>\r\nRCPT TO:<u1@a.test>\r\nRCPT TO:<nobody@a.test>\r\nDATA\r\nSubject: from Postfix\r\n\r\n..dot\r\n.\r\n");
+    talk(
+        "127.0.0.3:25",
+        "MAIL FROM:<box@p.test>\r\nRCPT TO:<u1@a.test>\r\nRCPT TO:<nobody@a.test>\r\nDATA\r\nSubject: from Postfix\r\n\r\n..dot\r\n.\r\n",
+    );
     wait("the notice of Postfix arrives", || std::fs::read_dir(&new).unwrap().count() >= 2);
     wait("the mail of Postfix arrives", || {
         std::fs::read_dir(state.join("messages")).unwrap().flatten().any(|entry| {
@@ -89,7 +99,10 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
         })
     });
     // And the other way: Postfix refuses, mailsrv tells the sender.
-    talk("127.0.0.2:25", "MAIL FROM:<u1@a.test>\r\nRCPT TO:<x@refused.test>\r\nDATA\r\nSubject: no\r\n\r\n.\r\n");
+    talk(
+        "127.0.0.2:25",
+        "MAIL FROM:<u1@a.test>\r\nRCPT TO:<x@refused.test>\r\nDATA\r\nSubject: no\r\n\r\n.\r\n",
+    );
     wait("the notice of mailsrv arrives", || {
         std::fs::read_dir(state.join("messages")).unwrap().flatten().any(|entry| {
             std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("Action: failed"))
@@ -140,11 +153,14 @@ fn dns_server() -> std::net::SocketAddr {
         loop {
             let (length, peer) = socket.recv_from(&mut buffer).unwrap();
             let Ok(asked) = Message::from_vec(&buffer[..length]) else { continue };
-            let mut answer = Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
+            let mut answer =
+                Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
             let query = asked.queries.first().unwrap().clone();
             let name = query.name().to_utf8().to_lowercase();
             let data = match (name.as_str(), query.query_type()) {
-                ("a.test.", RecordType::MX) => Some(RData::MX(MX::new(10, Name::from_str("mx.a.test.").unwrap()))),
+                ("a.test.", RecordType::MX) => {
+                    Some(RData::MX(MX::new(10, Name::from_str("mx.a.test.").unwrap())))
+                }
                 ("p.test." | "refused.test.", RecordType::MX) => {
                     Some(RData::MX(MX::new(10, Name::from_str("mx.p.test.").unwrap())))
                 }
@@ -156,7 +172,9 @@ fn dns_server() -> std::net::SocketAddr {
                     None
                 }
             };
-            answer.answers.extend(data.map(|data| Record::from_rdata(query.name().clone(), 60, data)));
+            answer
+                .answers
+                .extend(data.map(|data| Record::from_rdata(query.name().clone(), 60, data)));
             answer.add_query(query);
             socket.send_to(&answer.to_vec().unwrap(), peer).unwrap();
         }
@@ -225,7 +243,8 @@ postlog unix-dgram n - n - 1 postlogd
 CF
 /usr/sbin/postfix -c "$1/etc" start
 "#;
-        let output = Command::new("bash").args(["-c", shell, "postfix"]).arg(folder).output().unwrap();
+        let output =
+            Command::new("bash").args(["-c", shell, "postfix"]).arg(folder).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         wait("Postfix listens", || std::net::TcpStream::connect("127.0.0.3:25").is_ok());
         Self(folder.to_owned())
@@ -237,6 +256,10 @@ impl Drop for Postfix {
         if std::thread::panicking() {
             println!("{}", std::fs::read_to_string(self.0.join("maillog")).unwrap_or_default());
         }
-        let _ = Command::new("/usr/sbin/postfix").arg("-c").arg(self.0.join("etc")).arg("stop").output();
+        let _ = Command::new("/usr/sbin/postfix")
+            .arg("-c")
+            .arg(self.0.join("etc"))
+            .arg("stop")
+            .output();
     }
 }

@@ -1,6 +1,11 @@
 //! Mail between servers: MX records, STARTTLS, retries, notices, a smarthost. The domain names
 //! are served by a small DNS server in this file; the other servers are mailsrv and smtp-sink.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 mod common;
 
@@ -30,7 +35,8 @@ async fn dns(zone: Zone) -> SocketAddr {
         loop {
             let (length, peer) = socket.recv_from(&mut buffer).await.unwrap();
             let asked = Message::from_vec(&buffer[..length]).unwrap();
-            let mut answer = Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
+            let mut answer =
+                Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
             let query = asked.queries.first().unwrap().clone();
             let name = query.name().to_utf8().to_lowercase();
             match zone.get(name.trim_end_matches('.')) {
@@ -44,7 +50,9 @@ async fn dns(zone: Zone) -> SocketAddr {
                                 Name::from_str(words[2]).unwrap(),
                             )),
                             ("A", RecordType::A) => RData::A(A(words[1].parse().unwrap())),
-                            ("TXT", RecordType::TXT) => RData::TXT(TXT::new(vec![text[4..].to_owned()])),
+                            ("TXT", RecordType::TXT) => {
+                                RData::TXT(TXT::new(vec![text[4..].to_owned()]))
+                            }
                             _ => continue,
                         };
                         answer.answers.push(Record::from_rdata(query.name().clone(), 60, data));
@@ -65,7 +73,9 @@ async fn sender(dns: SocketAddr, port: u16, more: &str) -> Running {
          accounts: {{ u1: pw, away: {{ password: pw, forward: [x@b.test] }} }}\n\
          dns: [ \"{dns}\" ]\n"
     );
-    let relay = format!("relay: {{ port: {port}, networks: [127.0.0.0/8] {more} }}\nqueue: {{ retry_s: [1], warn_s: 100, expire_s: 100, timeout_s: 5 }}");
+    let relay = format!(
+        "relay: {{ port: {port}, networks: [127.0.0.0/8] {more} }}\nqueue: {{ retry_s: [1], warn_s: 100, expire_s: 100, timeout_s: 5 }}"
+    );
     start_in(tempfile::tempdir().unwrap(), &base, &relay).await
 }
 
@@ -76,21 +86,24 @@ async fn receiver(more: &str) -> Running {
 }
 
 async fn send(from: &Running, sender: &str, to: &[&str]) {
-    let transport = SmtpTransport::builder_dangerous("127.0.0.1")
-        .port(from.port(Protocol::Smtp).await)
-        .build();
+    let transport =
+        SmtpTransport::builder_dangerous("127.0.0.1").port(from.port(Protocol::Smtp).await).build();
     let to = to.iter().map(|to| to.parse().unwrap()).collect();
     let sender = (!sender.is_empty()).then(|| sender.parse().unwrap());
     let envelope = lettre::address::Envelope::new(sender, to).unwrap();
     let sending = move || {
-        let text = b"From: u1@a.test\r\nSubject: far away\r\nMessage-ID: <1@a.test>\r\n\r\n.a dot\r\n";
+        let text =
+            b"From: u1@a.test\r\nSubject: far away\r\nMessage-ID: <1@a.test>\r\n\r\n.a dot\r\n";
         transport.send_raw(&envelope, text).unwrap();
     };
     tokio::task::spawn_blocking(sending).await.unwrap();
 }
 
 /// Waits until the queue is as it should be.
-async fn queue_until(running: &Running, good: impl Fn(&[std::sync::Arc<mailsrv::queue::Envelope>]) -> bool) {
+async fn queue_until(
+    running: &Running,
+    good: impl Fn(&[std::sync::Arc<mailsrv::queue::Envelope>]) -> bool,
+) {
     let mut watch = running.server.store.watch_queue();
     let waiting = async {
         loop {
@@ -117,7 +130,11 @@ async fn mail_finds_its_way_by_mx_and_starttls() {
     let a = sender(dns(zone).await, b.port(Protocol::Smtp).await, "").await;
     send(&a, "u1@a.test", &["x@b.test", "y@b.test", "u1@a.test", "away@a.test"]).await;
     let inbox = b.inbox_of("x@b.test", 1).await;
-    assert!(inbox[0].starts_with("Return-Path: <u1@a.test>\r\nReceived: from mx.a.test"), "{}", inbox[0]);
+    assert!(
+        inbox[0].starts_with("Return-Path: <u1@a.test>\r\nReceived: from mx.a.test"),
+        "{}",
+        inbox[0]
+    );
     assert!(inbox[0].contains("with ESMTPS"), "{}", inbox[0]);
     assert!(inbox[0].contains("\r\n\r\n.a dot\r\n"), "{}", inbox[0]);
     assert_eq!(inbox[0].matches("Return-Path").count(), 1);
@@ -126,7 +143,8 @@ async fn mail_finds_its_way_by_mx_and_starttls() {
     queue_until(&a, <[_]>::is_empty).await;
     // x got it directly and as the target of a forward: once.
     assert_eq!(b.inbox("x@b.test").len(), 1);
-    let said: Vec<_> = a.server.transcript.lines(Some("relay"), None).iter().map(|l| l.text.clone()).collect();
+    let said: Vec<_> =
+        a.server.transcript.lines(Some("relay"), None).iter().map(|l| l.text.clone()).collect();
     assert!(said.iter().any(|line| line == "STARTTLS"), "{said:?}");
     assert!(said.iter().any(|line| line == "..a dot"), "{said:?}");
 }
@@ -164,7 +182,8 @@ async fn refused_recipients_come_back_as_notices_but_notices_do_not() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_for_now_is_tried_again_and_can_be_given_up() {
     let b = receiver("").await;
-    let zone = Zone::from([("b.test", vec!["MX 1 mx.b.test."]), ("mx.b.test", vec!["A 127.0.0.1"])]);
+    let zone =
+        Zone::from([("b.test", vec!["MX 1 mx.b.test."]), ("mx.b.test", vec!["A 127.0.0.1"])]);
     let a = sender(dns(zone).await, b.port(Protocol::Smtp).await, "").await;
     let fault = "451 4.3.0 come back later";
     b.server
@@ -217,8 +236,16 @@ async fn old_messages_are_given_up_with_a_notice_and_late_ones_announced() {
     let a = start_in(tempfile::tempdir().unwrap(), &base, more).await;
     send(&a, "u1@a.test", &["x@b.test"]).await;
     let notices = a.inbox_of("u1@a.test", 2).await;
-    assert!(notices[0].contains("Action: delayed") && notices[0].contains("Status: 4."), "{}", notices[0]);
-    assert!(notices[1].contains("Action: failed") && notices[1].contains("Status: 5.4.7"), "{}", notices[1]);
+    assert!(
+        notices[0].contains("Action: delayed") && notices[0].contains("Status: 4."),
+        "{}",
+        notices[0]
+    );
+    assert!(
+        notices[1].contains("Action: failed") && notices[1].contains("Status: 5.4.7"),
+        "{}",
+        notices[1]
+    );
     queue_until(&a, <[_]>::is_empty).await;
 }
 
@@ -245,9 +272,13 @@ async fn own_mail_is_signed_and_checked_elsewhere() {
     let der = Ed25519Key::generate_pkcs8().unwrap();
     let public = BASE64.encode(Ed25519Key::from_pkcs8_der(&der).unwrap().public_key());
     let key = tempfile::NamedTempFile::new().unwrap();
-    let pem = format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", BASE64.encode(&der));
+    let pem = format!(
+        "-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n",
+        BASE64.encode(&der)
+    );
     std::fs::write(key.path(), pem).unwrap();
-    let record: &'static str = Box::leak(format!("TXT v=DKIM1; k=ed25519; p={public}").into_boxed_str());
+    let record: &'static str =
+        Box::leak(format!("TXT v=DKIM1; k=ed25519; p={public}").into_boxed_str());
     let dns = dns(Zone::from([
         ("b.test", vec!["A 127.0.0.1"]),
         ("a.test", vec!["TXT v=spf1 ip4:127.0.0.1 -all"]),
@@ -256,7 +287,9 @@ async fn own_mail_is_signed_and_checked_elsewhere() {
         ("liar.test", vec!["TXT v=spf1 -all"]),
     ]))
     .await;
-    let b = receiver(&format!("policy: {{ verify: true, dmarc_reject: true }}\ndns: [ \"{dns}\" ]")).await;
+    let b =
+        receiver(&format!("policy: {{ verify: true, dmarc_reject: true }}\ndns: [ \"{dns}\" ]"))
+            .await;
     let base = format!(
         "hostname: mx.a.test\nlisten: 127.0.0.1\ndomains: [ {{ name: a.test }} ]\naccounts: {{ u1: pw }}\n\
          dkim: [ {{ domain: a.test, selector: lab, key: {} }} ]\ndns: [ \"{dns}\" ]\n\
@@ -268,18 +301,26 @@ async fn own_mail_is_signed_and_checked_elsewhere() {
     send(&a, "u1@a.test", &["x@b.test"]).await;
     let inbox = b.inbox_of("x@b.test", 1).await;
     let message = inbox[0].replace("\r\n\t", " ");
-    for words in ["DKIM-Signature: v=1; a=ed25519-sha256;", "Authentication-Results: mx.b.test;", "dkim=pass", "spf=pass", "dmarc=pass"] {
+    for words in [
+        "DKIM-Signature: v=1; a=ed25519-sha256;",
+        "Authentication-Results: mx.b.test;",
+        "dkim=pass",
+        "spf=pass",
+        "dmarc=pass",
+    ] {
         assert!(message.contains(words), "`{words}` is not in\n{message}");
     }
     // The same From, sent by somebody else without a signature.
-    let liar = SmtpTransport::builder_dangerous("127.0.0.1").port(b.port(Protocol::Smtp).await).build();
+    let liar =
+        SmtpTransport::builder_dangerous("127.0.0.1").port(b.port(Protocol::Smtp).await).build();
     let envelope = lettre::address::Envelope::new(
         Some("x@liar.test".parse().unwrap()),
         vec!["x@b.test".parse().unwrap()],
     )
     .unwrap();
     let lying = move || {
-        let error = liar.send_raw(&envelope, b"From: u1@a.test\r\nSubject: not from there\r\n\r\nx\r\n");
+        let error =
+            liar.send_raw(&envelope, b"From: u1@a.test\r\nSubject: not from there\r\n\r\nx\r\n");
         error.unwrap_err().to_string()
     };
     let refused = tokio::task::spawn_blocking(lying).await.unwrap();
@@ -356,7 +397,8 @@ async fn a_server_whose_tls_is_broken_gets_its_mail_in_the_clear() {
                     "." => return,
                     _ => "250 ok\r\n",
                 };
-                if line.starts_with("Subject") || stream.write_all(reply.as_bytes()).await.is_err() {
+                if line.starts_with("Subject") || stream.write_all(reply.as_bytes()).await.is_err()
+                {
                     line.clear();
                     continue;
                 }

@@ -110,10 +110,7 @@ async fn connection<A: Admin>(stream: UnixStream, admin: Arc<A>) -> std::io::Res
     }
 }
 
-async fn put(
-    write: &mut tokio::net::unix::OwnedWriteHalf,
-    line: &Line,
-) -> std::io::Result<()> {
+async fn put(write: &mut tokio::net::unix::OwnedWriteHalf, line: &Line) -> std::io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
     write.write_all(&text).await
@@ -155,7 +152,8 @@ mod tests {
 
     impl Admin for Counter {
         async fn answer(&self, request: Value, items: mpsc::Sender<Value>) -> Result<Value, Error> {
-            let n = request.as_u64().ok_or_else(|| Error::new("bad-request", "a number, please"))?;
+            let n =
+                request.as_u64().ok_or_else(|| Error::new("bad-request", "a number, please"))?;
             for i in 0..n {
                 let _ = items.send(json!(i)).await;
             }

@@ -72,8 +72,7 @@ impl Client {
         W: AsyncWrite + Send + 'static,
     {
         let (out, mut outgoing) = mpsc::channel::<Frame>(64);
-        let shared =
-            Arc::new(Shared { out, waiting: Mutex::default(), next: AtomicU32::new(1) });
+        let shared = Arc::new(Shared { out, waiting: Mutex::default(), next: AtomicU32::new(1) });
         tokio::spawn(async move {
             let mut sink = Box::pin(FramedWrite::new(write, Codec));
             while let Some(frame) = outgoing.recv().await {
@@ -112,8 +111,8 @@ impl Client {
 
     /// Asks and takes the replies as they come.
     pub async fn stream(&self, request: &Request) -> Result<Replies, Error> {
-        let payload = serde_json::to_vec(request)
-            .map_err(|error| Error::new("bad-request", error))?;
+        let payload =
+            serde_json::to_vec(request).map_err(|error| Error::new("bad-request", error))?;
         let channel = self.shared.next.fetch_add(1, Ordering::Relaxed);
         let (sender, frames) = mpsc::unbounded_channel();
         {
@@ -123,8 +122,7 @@ impl Client {
             }
             waiting.channels.insert(channel, sender);
         }
-        let replies =
-            Replies { shared: self.shared.clone(), channel, frames, ended: false };
+        let replies = Replies { shared: self.shared.clone(), channel, frames, ended: false };
         let frame = Frame { kind: Kind::Open, channel, payload: payload.into() };
         if self.shared.out.send(frame).await.is_err() {
             return Err(lost("it cannot be written to"));
@@ -147,8 +145,7 @@ impl Client {
 
     /// Opens a TCP connection from inside the node.
     pub async fn connect(&self, host: &str, port: u16) -> Result<DuplexStream, Error> {
-        let mut replies =
-            self.stream(&Request::Connect { host: host.into(), port }).await?;
+        let mut replies = self.stream(&Request::Connect { host: host.into(), port }).await?;
         // The agent says that it is connected by one item; after that, bytes.
         match replies.next().await? {
             Event::Item(_) => {}

@@ -101,7 +101,10 @@ impl Encoder<Frame> for Codec {
 
     fn encode(&mut self, frame: Frame, out: &mut BytesMut) -> Result<(), std::io::Error> {
         if frame.payload.len() > MAX_PAYLOAD {
-            return Err(invalid(format!("{} bytes are too many for one frame", frame.payload.len())));
+            return Err(invalid(format!(
+                "{} bytes are too many for one frame",
+                frame.payload.len()
+            )));
         }
         out.reserve(9 + frame.payload.len());
         out.put_u32(frame.payload.len() as u32 + 5);

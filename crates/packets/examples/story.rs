@@ -8,7 +8,9 @@ use packets::{Capture, Topology, story};
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments: Vec<String> = std::env::args().collect();
     let [_, captures, topology, form] = arguments.as_slice() else {
-        return Err("usage: story CAPTURES.json TOPOLOGY.json ladder|json|mermaid|html|ports".into());
+        return Err(
+            "usage: story CAPTURES.json TOPOLOGY.json ladder|json|mermaid|html|ports".into()
+        );
     };
     let captures: Vec<Capture> = serde_json::from_slice(&std::fs::read(captures)?)?;
     let topology: Topology = serde_json::from_slice(&std::fs::read(topology)?)?;
@@ -18,7 +20,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "mermaid" => mermaid(&story),
         "html" => html(&story)?,
         "ports" => ports_table(&story),
-        _ => ladder(&story, Style { color: form == "color", explain: form == "explain", detail: form == "detail" }),
+        _ => ladder(
+            &story,
+            Style { color: form == "color", explain: form == "explain", detail: form == "detail" },
+        ),
     };
     std::io::stdout().lock().write_all(text.as_bytes())?;
     Ok(())

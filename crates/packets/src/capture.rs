@@ -97,7 +97,8 @@ impl Tap {
             let _ = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
         }
         // SAFETY: an OwnedFd keeps its descriptor open and the same for as long as it lives.
-        let socket = unsafe { AsyncFd::register(socket) }.map_err(|error| fail(IoError::from(error)))?;
+        let socket =
+            unsafe { AsyncFd::register(socket) }.map_err(|error| fail(IoError::from(error)))?;
         Ok(Self { interface, socket })
     }
 
@@ -129,7 +130,8 @@ impl Tap {
             }
             drop(ready);
             batch.dropped = self.dropped();
-            if (!batch.frames.is_empty() || batch.dropped > 0) && sender.send(batch).await.is_err() {
+            if (!batch.frames.is_empty() || batch.dropped > 0) && sender.send(batch).await.is_err()
+            {
                 return Ok(());
             }
         }

@@ -81,11 +81,17 @@ impl Filter {
             return Ok(Self::All);
         }
         let mut parser = Parser { words: &words, at: 0 };
-        let fail = |at: usize, reason: String| Error { expression: expression.into(), word: at + 1, reason };
+        let fail = |at: usize, reason: String| Error {
+            expression: expression.into(),
+            word: at + 1,
+            reason,
+        };
         let filter = parser.any_of(0).map_err(|reason| fail(parser.at, reason))?;
         match parser.peek() {
             None => Ok(filter),
-            Some(word) => Err(fail(parser.at, format!("`{word}` does not follow; join with `and` or `or`"))),
+            Some(word) => {
+                Err(fail(parser.at, format!("`{word}` does not follow; join with `and` or `or`")))
+            }
         }
     }
 
@@ -104,9 +110,13 @@ impl Filter {
                 "arp" => found.arp.is_some(),
                 "icmp" => found.icmp.is_some(),
                 name => {
-                    let by_port = |port| crate::dissect::by_port(port).is_some_and(|app| app.name == name);
+                    let by_port =
+                        |port| crate::dissect::by_port(port).is_some_and(|app| app.name == name);
                     found.protocol == *name
-                        || found.tcp.as_ref().is_some_and(|tcp| by_port(tcp.source) || by_port(tcp.destination))
+                        || found
+                            .tcp
+                            .as_ref()
+                            .is_some_and(|tcp| by_port(tcp.source) || by_port(tcp.destination))
                 }
             },
             Self::Port(side, transport, port) => {
@@ -129,7 +139,8 @@ impl Filter {
                 .macs
                 .is_some_and(|(s, d)| side.either(s.to_string() == *mac, d.to_string() == *mac)),
             Self::Node(name) => {
-                sighting.sender.as_deref() == Some(name.as_str()) || sighting.receivers.iter().any(|one| one == name)
+                sighting.sender.as_deref() == Some(name.as_str())
+                    || sighting.receivers.iter().any(|one| one == name)
             }
             Self::Network(name) => sighting.network == *name,
         }
@@ -206,7 +217,8 @@ impl<'a> Parser<'a> {
 
     fn primitive(&mut self) -> Result<Filter, String> {
         const PROTOCOLS: [&str; 15] = [
-            "arp", "ip", "ip6", "tcp", "udp", "icmp", "dns", "dhcp", "rip", "smtp", "pop3", "imap", "http", "tls", "icmpv6",
+            "arp", "ip", "ip6", "tcp", "udp", "icmp", "dns", "dhcp", "rip", "smtp", "pop3", "imap",
+            "http", "tls", "icmpv6",
         ];
         let mut word = self.argument("a condition")?;
         let mut transport = None;
@@ -225,13 +237,15 @@ impl<'a> Parser<'a> {
         match word {
             "port" => {
                 let number = self.argument("a port")?;
-                let port = number.parse().map_err(|_| self.wrong(format!("`{number}` is not a port")))?;
+                let port =
+                    number.parse().map_err(|_| self.wrong(format!("`{number}` is not a port")))?;
                 Ok(Filter::Port(side, transport, port))
             }
             _ if transport.is_some() => Err("after `tcp` or `udp` and a side comes `port`".into()),
             "host" => {
                 let text = self.argument("an address")?;
-                let address: IpAddr = text.parse().map_err(|_| self.wrong(format!("`{text}` is not an address")))?;
+                let address: IpAddr =
+                    text.parse().map_err(|_| self.wrong(format!("`{text}` is not an address")))?;
                 Ok(Filter::Net(side, IpNet::from(address)))
             }
             "net" => {
@@ -243,7 +257,9 @@ impl<'a> Parser<'a> {
             "mac" => Ok(Filter::Mac(side, self.argument("a MAC address")?.to_ascii_lowercase())),
             "node" => Ok(Filter::Node(self.argument("a node")?.to_owned())),
             "network" => Ok(Filter::Network(self.argument("a network")?.to_owned())),
-            word if side == Side::Any && PROTOCOLS.contains(&word) => Ok(Filter::Protocol(word.to_owned())),
+            word if side == Side::Any && PROTOCOLS.contains(&word) => {
+                Ok(Filter::Protocol(word.to_owned()))
+            }
             word => Err(self.wrong(format!(
                 "`{word}` is not a condition; try `port 25`, `host 192.168.1.2`, `node pc0`, `arp`"
             ))),
@@ -266,7 +282,9 @@ mod tests {
 
     #[test]
     fn mistakes_say_where() {
-        for (text, word) in [("tcp udp", 2), ("port x", 2), ("foo", 1), ("( arp", 3), ("host", 2), ("arp and", 3)] {
+        for (text, word) in
+            [("tcp udp", 2), ("port x", 2), ("foo", 1), ("( arp", 3), ("host", 2), ("arp and", 3)]
+        {
             let error = Filter::parse(text).unwrap_err();
             assert_eq!(error.word, word, "{error}");
         }

@@ -123,7 +123,8 @@ pub fn merge(captures: &[Capture]) -> Vec<Sighting> {
                 // The receiver's clock reading may be the earlier one.
                 seen.sender.is_none() && !seen.receivers.iter().any(|one| one == node)
             } else {
-                seen.sender.as_deref() != Some(node) && !seen.receivers.iter().any(|one| one == node)
+                seen.sender.as_deref() != Some(node)
+                    && !seen.receivers.iter().any(|one| one == node)
             }
         });
         if let Some(at) = same {
@@ -184,7 +185,8 @@ mod tests {
 
     #[test]
     fn frames_travel_as_json() {
-        let batch = Batch { frames: vec![frame("lan", 1, true, &[0, 255])], dropped: 2, started: false };
+        let batch =
+            Batch { frames: vec![frame("lan", 1, true, &[0, 255])], dropped: 2, started: false };
         let text = serde_json::to_string(&batch).unwrap();
         assert_eq!(serde_json::from_str::<Batch>(&text).unwrap(), batch);
     }

@@ -169,7 +169,13 @@ mod tests {
     #[test]
     fn blocks_are_closed_by_their_length() {
         let mut writer = Writer::new(Vec::new(), 65_535, "a lab").unwrap();
-        let packet = Packet { interface: "lan", at_ns: 1 << 40, data: &[1, 2, 3], length: 60, comment: Some("x") };
+        let packet = Packet {
+            interface: "lan",
+            at_ns: 1 << 40,
+            data: &[1, 2, 3],
+            length: 60,
+            comment: Some("x"),
+        };
         writer.packet(&packet).unwrap();
         writer.packet(&packet).unwrap();
         writer.dropped("lan", 1, 7).unwrap();

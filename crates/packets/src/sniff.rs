@@ -52,7 +52,10 @@ impl Sniffer {
                 node::Error::new("silent", format!("{}: the capture does not begin", tap.node))
             })??;
             if let Event::Done(_) = first {
-                return Err(node::Error::new("ended", format!("{}: the capture ended at once", tap.node)));
+                return Err(node::Error::new(
+                    "ended",
+                    format!("{}: the capture ended at once", tap.node),
+                ));
             }
             let (sender, mut stopped, name) = (sender.clone(), stopped.clone(), tap.node);
             tasks.spawn(async move {
@@ -63,7 +66,10 @@ impl Sniffer {
                     };
                     let Event::Item(item) = event else { return Ok(()) };
                     let batch: Batch = serde_json::from_value(item).map_err(|error| {
-                        node::Error::new("bad-reply", format!("{name}: the capture is not understood: {error}"))
+                        node::Error::new(
+                            "bad-reply",
+                            format!("{name}: the capture is not understood: {error}"),
+                        )
                     })?;
                     if sender.send((name.clone(), batch)).await.is_err() {
                         return Ok(());
@@ -170,7 +176,8 @@ impl Joiner {
     /// Gives out what is older than `before_ns` (nanoseconds since 1970); `u64::MAX` gives all.
     pub fn take(&mut self, before_ns: u64) -> Vec<Sighting> {
         let all = std::mem::take(&mut self.waiting);
-        let (ready, rest): (Vec<_>, Vec<_>) = all.into_iter().partition(|(_, frame)| frame.at_ns < before_ns);
+        let (ready, rest): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, frame)| frame.at_ns < before_ns);
         self.waiting = rest;
         self.given.retain(|_, (at_ns, _)| before_ns.saturating_sub(*at_ns) <= 2 * SAME_FRAME_NS);
         let mut captures: Vec<Capture> = Vec::new();
@@ -191,7 +198,8 @@ impl Joiner {
             sighting.number = self.count;
             let mut seen = sighting.receivers.clone();
             seen.extend(sighting.sender.clone());
-            self.given.insert((sighting.network.clone(), sighting.data.clone()), (sighting.at_ns, seen));
+            self.given
+                .insert((sighting.network.clone(), sighting.data.clone()), (sighting.at_ns, seen));
         }
         merged
     }

@@ -1,5 +1,9 @@
 //! The capture on a real interface, in a network namespace of its own.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and says what it skips"
+)]
 
 use std::process::Command;
 use std::time::Duration;
@@ -59,7 +63,10 @@ fn every_frame_after_the_start_is_caught() {
         serving.await.unwrap();
         let mut capture = Capture::new("host");
         let told = loop {
-            let batch = tokio::time::timeout(Duration::from_secs(5), batches.recv()).await.unwrap().unwrap();
+            let batch = tokio::time::timeout(Duration::from_secs(5), batches.recv())
+                .await
+                .unwrap()
+                .unwrap();
             capture.add(batch);
             let told = story::tell(std::slice::from_ref(&capture), &Topology::default());
             if told.steps.iter().any(|step| step.text == "closes the connection") {
@@ -69,7 +76,13 @@ fn every_frame_after_the_start_is_caught() {
         let texts: Vec<&str> = told.steps.iter().map(|step| step.text.as_str()).collect();
         assert_eq!(
             texts,
-            ["opens a connection to port 110 (POP3)", "+OK hello", "QUIT", "+OK bye", "closes the connection"]
+            [
+                "opens a connection to port 110 (POP3)",
+                "+OK hello",
+                "QUIT",
+                "+OK bye",
+                "closes the connection"
+            ]
         );
         assert_eq!(capture.dropped, 0);
         drop(batches);

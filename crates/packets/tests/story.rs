@@ -43,7 +43,11 @@ fn a_mail_is_told_in_order_and_followed_hop_by_hop() {
     // SYN, SYN-ACK and ACK, each on two links.
     assert_eq!(opening.frames.len(), 6);
     assert_eq!(opening.to_port, Some(25));
-    let way: Vec<_> = opening.hops.iter().map(|h| (h.network.as_str(), h.from.as_str(), h.to.as_str(), h.ttl)).collect();
+    let way: Vec<_> = opening
+        .hops
+        .iter()
+        .map(|h| (h.network.as_str(), h.from.as_str(), h.to.as_str(), h.ttl))
+        .collect();
     assert_eq!(way, [("lan", "pc0", "r1", 64), ("dmz", "r1", "mail", 63)]);
     assert_eq!(story.steps[14].detail, ["Subject: Hello", "", "How are <b>you</b>?"]);
     assert!(story.steps.iter().all(|step| !step.explain.is_empty() && !step.failed));
@@ -77,8 +81,10 @@ fn a_service_that_is_off_and_a_host_that_is_off_look_different() {
 #[test]
 fn ports_are_the_homeworks_answer() {
     let story = tell(&mail_story(), &topology());
-    let table: Vec<_> =
-        ports(&story).into_iter().map(|p| (p.service, p.transport, p.port, p.servers, p.clients)).collect();
+    let table: Vec<_> = ports(&story)
+        .into_iter()
+        .map(|p| (p.service, p.transport, p.port, p.servers, p.clients))
+        .collect();
     let one = |name: &str| vec![name.to_owned()];
     let row = |service: &str, transport: &str, port| {
         (service.to_owned(), transport.to_owned(), port, one("mail"), one("pc0"))
@@ -97,7 +103,10 @@ fn filters_pass_what_they_say() {
     assert_eq!(count("arp"), 2);
     assert_eq!(count("dns and network lan"), 2);
     assert_eq!(count("tcp port 25") + count("not tcp port 25"), merged.len());
-    assert_eq!(count("smtp and src host 10.0.2.5 and node mail"), count("tcp src port 25 and network dmz"));
+    assert_eq!(
+        count("smtp and src host 10.0.2.5 and node mail"),
+        count("tcp src port 25 and network dmz")
+    );
     assert_eq!(count("host 192.168.9.9"), 0);
 }
 
@@ -152,6 +161,7 @@ fn the_captures_travel_as_json() {
     if let Some(folder) = std::env::var_os("LABCTL_STORY") {
         let folder = std::path::Path::new(&folder);
         std::fs::write(folder.join("captures.json"), text).unwrap();
-        std::fs::write(folder.join("topology.json"), serde_json::to_string(&topology()).unwrap()).unwrap();
+        std::fs::write(folder.join("topology.json"), serde_json::to_string(&topology()).unwrap())
+            .unwrap();
     }
 }

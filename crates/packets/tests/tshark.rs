@@ -1,6 +1,10 @@
 //! tshark judges what we write and how we read it.
 
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test may panic and says what it skips")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "a test may panic and says what it skips"
+)]
 
 mod wire;
 
@@ -32,9 +36,19 @@ fn judge(network: &str, merged: &[Sighting]) {
             })
             .unwrap();
     }
-    let path = std::env::temp_dir().join(format!("labctl-tshark-{network}-{}.pcapng", std::process::id()));
+    let path =
+        std::env::temp_dir().join(format!("labctl-tshark-{network}-{}.pcapng", std::process::id()));
     std::fs::File::create(&path).unwrap().write_all(&writer.into_inner()).unwrap();
-    let fields = ["frame.number", "_ws.col.Protocol", "_ws.col.Source", "_ws.col.Destination", "tcp.srcport", "udp.srcport", "frame.interface_name", "tcp.len"];
+    let fields = [
+        "frame.number",
+        "_ws.col.Protocol",
+        "_ws.col.Source",
+        "_ws.col.Destination",
+        "tcp.srcport",
+        "udp.srcport",
+        "frame.interface_name",
+        "tcp.len",
+    ];
     let mut command = Command::new("tshark");
     command.args(["-n", "-r"]).arg(&path).args(["-T", "fields", "-E", "separator=|"]);
     for field in fields {
@@ -50,7 +64,8 @@ fn judge(network: &str, merged: &[Sighting]) {
     };
     std::fs::remove_file(&path).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
-    let errors: Vec<&str> = errors.lines().filter(|line| !line.contains("Running as user")).collect();
+    let errors: Vec<&str> =
+        errors.lines().filter(|line| !line.contains("Running as user")).collect();
     assert!(output.status.success() && errors.is_empty(), "{errors:?}");
     let text = String::from_utf8_lossy(&output.stdout);
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('|').collect()).collect();
@@ -61,10 +76,16 @@ fn judge(network: &str, merged: &[Sighting]) {
         let protocol = row[1].split('/').next().unwrap().to_ascii_lowercase();
         assert_eq!(protocol, found.protocol, "frame {}", row[0]);
         if let Some(ip) = found.ip {
-            assert_eq!((row[2], row[3]), (ip.source.to_string().as_str(), ip.destination.to_string().as_str()));
+            assert_eq!(
+                (row[2], row[3]),
+                (ip.source.to_string().as_str(), ip.destination.to_string().as_str())
+            );
         }
         if let Some(tcp) = &found.tcp {
-            assert_eq!((row[4], row[7]), (tcp.source.to_string().as_str(), tcp.length.to_string().as_str()));
+            assert_eq!(
+                (row[4], row[7]),
+                (tcp.source.to_string().as_str(), tcp.length.to_string().as_str())
+            );
         }
         if let Some(udp) = &found.udp {
             assert_eq!(row[5], udp.source.to_string());

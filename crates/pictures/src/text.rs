@@ -7,7 +7,8 @@ use crate::topology::{DeviceKind, Mark, Topology};
 /// A tree for a terminal: networks with what is on them, routers with all their ends.
 pub fn text(topology: &Topology) -> String {
     let mut out = format!("{}\n", topology.title);
-    let width = topology.devices.iter().map(|device| device.name.chars().count()).max().unwrap_or(0);
+    let width =
+        topology.devices.iter().map(|device| device.name.chars().count()).max().unwrap_or(0);
     for (index, segment) in topology.segments.iter().enumerate() {
         let kind = if segment.cable { "cable" } else { "switch" };
         let _ = writeln!(out, "\n{} ({kind}, {})", segment.name, segment.subnet);
@@ -34,7 +35,12 @@ pub fn text(topology: &Topology) -> String {
                 .collect();
             let mut notes = device.services.join(", ");
             if !others.is_empty() {
-                let _ = write!(notes, "{}to {}", if notes.is_empty() { "" } else { ", " }, others.join(", "));
+                let _ = write!(
+                    notes,
+                    "{}to {}",
+                    if notes.is_empty() { "" } else { ", " },
+                    others.join(", ")
+                );
             }
             let line = format!(
                 "{branch} {:width$}  {:<6}  {:<15}  {notes}{mark}",
@@ -50,8 +56,10 @@ pub fn text(topology: &Topology) -> String {
 
 /// A name as an identifier of both languages.
 fn id(prefix: &str, name: &str) -> String {
-    let clean: String =
-        name.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' }).collect();
+    let clean: String = name
+        .chars()
+        .map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '_' })
+        .collect();
     format!("{prefix}_{clean}")
 }
 
@@ -100,7 +108,11 @@ pub fn mermaid(topology: &Topology) -> String {
     for device in &topology.devices {
         if let Some(mark) = device.mark {
             let colour = if mark == Mark::Good { "#2e8b57" } else { "#c0392b" };
-            let _ = writeln!(out, "  style {} stroke:{colour},stroke-width:3px", id("node", &device.name));
+            let _ = writeln!(
+                out,
+                "  style {} stroke:{colour},stroke-width:3px",
+                id("node", &device.name)
+            );
         }
     }
     out
@@ -108,7 +120,8 @@ pub fn mermaid(topology: &Topology) -> String {
 
 /// A Graphviz graph.
 pub fn dot(topology: &Topology) -> String {
-    let mut out = format!("graph \"{}\" {{\n  node [fontname=\"sans-serif\"];\n", quote(&topology.title));
+    let mut out =
+        format!("graph \"{}\" {{\n  node [fontname=\"sans-serif\"];\n", quote(&topology.title));
     for segment in &topology.segments {
         let _ = writeln!(
             out,

@@ -104,12 +104,16 @@ impl Topology {
                 Device {
                     name: node.name.clone(),
                     kind,
-                    services: services.into_iter().filter_map(|(name, is)| is.then_some(name)).collect(),
+                    services: services
+                        .into_iter()
+                        .filter_map(|(name, is)| is.then_some(name))
+                        .collect(),
                     ends: node
                         .links
                         .iter()
                         .filter_map(|link| {
-                            let segment = plan.networks.iter().position(|net| net.name == link.network)?;
+                            let segment =
+                                plan.networks.iter().position(|net| net.name == link.network)?;
                             let address = match link.address {
                                 Address::Static(net) => net.addr().to_string(),
                                 Address::Dhcp => "dhcp".into(),
@@ -134,7 +138,8 @@ impl Topology {
                 Segment {
                     name: network.name.clone(),
                     subnet: network.subnet.to_string(),
-                    cable: on.len() == 2 && on.iter().all(|device| device.kind == DeviceKind::Router),
+                    cable: on.len() == 2
+                        && on.iter().all(|device| device.kind == DeviceKind::Router),
                 }
             })
             .collect();

@@ -20,9 +20,10 @@ checks: []
 ";
 
 fn routed() -> Topology {
-    let lab = lab::load_text("routed.yaml", ROUTED, None, &lab::Vars::new()).unwrap_or_else(|report| {
-        panic!("{}", report.render(false, 100));
-    });
+    let lab =
+        lab::load_text("routed.yaml", ROUTED, None, &lab::Vars::new()).unwrap_or_else(|report| {
+            panic!("{}", report.render(false, 100));
+        });
     let marks = BTreeMap::from([("pc-b1".into(), Mark::Good), ("web".into(), Mark::Bad)]);
     Topology::of(&lab.plan, &marks)
 }
@@ -38,7 +39,8 @@ fn lab06() -> Topology {
 #[test]
 fn a_cable_between_routers_is_no_switch() {
     let topology = routed();
-    let cables: Vec<_> = topology.segments.iter().filter(|s| s.cable).map(|s| s.name.as_str()).collect();
+    let cables: Vec<_> =
+        topology.segments.iter().filter(|s| s.cable).map(|s| s.name.as_str()).collect();
     assert_eq!(cables, ["wan"]);
 }
 
@@ -50,7 +52,9 @@ fn nothing_stands_on_something_else_or_outside() {
         let mut all: Vec<_> = switches.filter(|(s, _)| !s.cable).map(|(_, p)| *p).collect();
         all.extend(&places.devices);
         for (index, a) in all.iter().enumerate() {
-            assert!(a.x > 40.0 && a.x < places.width - 30.0 && a.y > 40.0 && a.y < places.height - 30.0);
+            assert!(
+                a.x > 40.0 && a.x < places.width - 30.0 && a.y > 40.0 && a.y < places.height - 30.0
+            );
             for b in &all[index + 1..] {
                 assert!((a.x - b.x).hypot(a.y - b.y) > 80.0, "{a:?} {b:?}");
             }

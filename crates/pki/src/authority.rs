@@ -62,10 +62,10 @@ impl Authority {
             .find_map(|line| line.strip_prefix(MARK))
             .ok_or(Error::NotAnAuthority("it does not say its name"))?
             .to_owned();
-        let cert_pem = block(text, "CERTIFICATE")
-            .ok_or(Error::NotAnAuthority("it holds no certificate"))?;
-        let key_pem = block(text, "PRIVATE KEY")
-            .ok_or(Error::NotAnAuthority("it holds no private key"))?;
+        let cert_pem =
+            block(text, "CERTIFICATE").ok_or(Error::NotAnAuthority("it holds no certificate"))?;
+        let key_pem =
+            block(text, "PRIVATE KEY").ok_or(Error::NotAnAuthority("it holds no private key"))?;
         let key = KeyPair::from_pem(&key_pem)
             .map_err(|error| Error::Make { subject: name.clone(), error })?;
         let params = ca_params(&name, now);

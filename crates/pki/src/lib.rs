@@ -22,7 +22,9 @@ pub use tls::{client_config, client_config_unverified, server_config};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The text is not what [`Authority::to_pem`] wrote.
-    #[error("this is not an authority that labctl wrote: {0}; remove the file and a new one is made")]
+    #[error(
+        "this is not an authority that labctl wrote: {0}; remove the file and a new one is made"
+    )]
     NotAnAuthority(&'static str),
     /// A name or key could not be put into a certificate.
     #[error("cannot make a certificate for {subject}: {error}")]

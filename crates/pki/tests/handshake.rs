@@ -1,5 +1,10 @@
 //! A client that trusts the authority reaches a server with one of its certificates; others not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,7 +14,11 @@ use pki::Authority;
 use rustls::{ClientConfig, ClientConnection, ServerConfig, ServerConnection};
 use rustls_pki_types::ServerName;
 
-fn shake(client: Arc<ClientConfig>, server: Arc<ServerConfig>, name: &str) -> Result<(), rustls::Error> {
+fn shake(
+    client: Arc<ClientConfig>,
+    server: Arc<ServerConfig>,
+    name: &str,
+) -> Result<(), rustls::Error> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let mut client = ClientConnection::new(client, name)?;
     let mut server = ServerConnection::new(server)?;
@@ -49,7 +58,9 @@ fn names_and_addresses_are_right_and_others_are_refused() {
 #[test]
 fn a_file_that_is_not_an_authority_is_refused() {
     let now = SystemTime::now();
-    for text in ["", "# labctl authority: x\n", "# labctl authority: x\n-----BEGIN CERTIFICATE-----\n"] {
+    for text in
+        ["", "# labctl authority: x\n", "# labctl authority: x\n-----BEGIN CERTIFICATE-----\n"]
+    {
         let error = Authority::from_pem(text, now).unwrap_err().to_string();
         assert!(error.contains("not an authority"), "{error}");
     }

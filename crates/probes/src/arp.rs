@@ -93,7 +93,9 @@ pub async fn run(request: &Request, env: &Env) -> Result<Outcome, Error> {
         }
         send(&socket, &frame, &link.name).await?;
         let until = (start + timeout * (attempt + 1) / TRIES).min(end);
-        while let Ok(received) = tokio::time::timeout_at(until, crate::raw::receive(&socket, 2048)).await {
+        while let Ok(received) =
+            tokio::time::timeout_at(until, crate::raw::receive(&socket, 2048)).await
+        {
             let frame = received.map_err(|error| {
                 Error::new(Layer::Link, format!("cannot receive on {}: {error}", link.name))
             })?;
@@ -169,8 +171,7 @@ fn open(index: u32) -> Result<AsyncFd<Socket>, Error> {
 
 async fn send(socket: &AsyncFd<Socket>, frame: &[u8], link: &str) -> Result<(), Error> {
     loop {
-        let mut ready =
-            socket.writable().await.map_err(|error| Error::new(Layer::Probe, error))?;
+        let mut ready = socket.writable().await.map_err(|error| Error::new(Layer::Probe, error))?;
         if let Ok(sent) = ready.try_io(|socket| socket.get_ref().send(frame)) {
             return sent.map(|_| ()).map_err(|error| {
                 Error::new(Layer::Link, format!("cannot send on {link}: {error}")).code("down")

@@ -131,7 +131,8 @@ pub async fn run(request: &Request, env: &Env) -> Result<Outcome, Error> {
 /// [`Layer::Probe`], code `bad-request`.
 pub fn question(name: &str, record: &str) -> Result<(Name, RecordType), Error> {
     let wrong = |why: String| Error::new(Layer::Probe, why).code("bad-request");
-    let kind: RecordType = if record.is_empty() { Ok(RecordType::A) } else { record.parse() }.map_err(wrong)?;
+    let kind: RecordType =
+        if record.is_empty() { Ok(RecordType::A) } else { record.parse() }.map_err(wrong)?;
     let address = name.parse::<IpAddr>().ok().filter(|_| kind == RecordType::PTR);
     let name = match address {
         Some(address) => Name::reverse(address),
@@ -176,7 +177,14 @@ pub async fn exchange(
     query.edns = Some(Edns { size: 1232, dnssec: request.dnssec, ..Edns::default() });
     // Transfers are made over TCP alone (RFC 5936 section 4.2).
     let tcp = request.tcp || kind == RecordType::AXFR;
-    send(&query, server, tcp, Duration::from_millis(request.timeout_ms.max(1)), request.tries.max(1)).await
+    send(
+        &query,
+        server,
+        tcp,
+        Duration::from_millis(request.timeout_ms.max(1)),
+        request.tries.max(1),
+    )
+    .await
 }
 
 /// Sends a whole message and waits for its answer.
@@ -212,9 +220,16 @@ pub async fn send(
     Ok(Exchange { message, size: reply.len(), time, tcp: true, truncated })
 }
 
-async fn udp(query: &Message, bytes: &[u8], server: SocketAddr, wait: Duration, tries: u32) -> Result<Vec<u8>, Error> {
+async fn udp(
+    query: &Message,
+    bytes: &[u8],
+    server: SocketAddr,
+    wait: Duration,
+    tries: u32,
+) -> Result<Vec<u8>, Error> {
     let failed = |error: std::io::Error| transport(server, &error);
-    let any: SocketAddr = if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
+    let any: SocketAddr =
+        if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0u16; 8], 0).into() };
     let socket = UdpSocket::bind(any).await.map_err(failed)?;
     // Connected: only this server's packets come, and so do its refusals (ICMP).
     socket.connect(server).await.map_err(failed)?;
@@ -260,11 +275,21 @@ async fn over_tcp(bytes: &[u8], server: SocketAddr) -> Result<Vec<u8>, Error> {
 ///
 /// # Errors
 /// As [`exchange`]; [`Layer::Name`] with the response code where it is refused.
-pub async fn zone(name: &Name, server: SocketAddr, wait: Duration) -> Result<(Vec<dnswire::Record>, usize), Error> {
-    let query = Message { edns: None, ..Message::query(rand::random(), name.clone(), RecordType::AXFR, false) };
+pub async fn zone(
+    name: &Name,
+    server: SocketAddr,
+    wait: Duration,
+) -> Result<(Vec<dnswire::Record>, usize), Error> {
+    let query = Message {
+        edns: None,
+        ..Message::query(rand::random(), name.clone(), RecordType::AXFR, false)
+    };
     let failed = |error: std::io::Error| transport(server, &error);
     let timed = |_| silent(server, "TCP");
-    let mut stream = tokio::time::timeout(wait, TcpStream::connect(server)).await.map_err(timed)?.map_err(failed)?;
+    let mut stream = tokio::time::timeout(wait, TcpStream::connect(server))
+        .await
+        .map_err(timed)?
+        .map_err(failed)?;
     let bytes = query.write(65_535);
     let size = u16::try_from(bytes.len()).unwrap_or(u16::MAX).to_be_bytes();
     stream.write_all(&[&size[..], &bytes].concat()).await.map_err(failed)?;
@@ -275,12 +300,14 @@ pub async fn zone(name: &Name, server: SocketAddr, wait: Duration) -> Result<(Ve
             stream.read_exact(&mut reply).await?;
             Ok(reply)
         };
-        let reply: Vec<u8> = tokio::time::timeout(wait, next).await.map_err(timed)?.map_err(failed)?;
+        let reply: Vec<u8> =
+            tokio::time::timeout(wait, next).await.map_err(timed)?.map_err(failed)?;
         bytes += reply.len();
         let message = Message::read(&reply).map_err(|error| bad_answer(server, error))?;
         if message.rcode != 0 || message.answers.is_empty() {
             let code = message.rcode_word();
-            let text = format!("the DNS server {} does not give the zone {name}: {code}", server.ip());
+            let text =
+                format!("the DNS server {} does not give the zone {name}: {code}", server.ip());
             return Err(Error::new(Layer::Name, text).code(code.to_ascii_lowercase()));
         }
         records.extend(message.answers);
@@ -377,14 +404,17 @@ pub async fn addresses(name: &str, env: &Env) -> Result<Vec<Ipv4Addr>, Error> {
                 if !found.is_empty() {
                     return Ok(found);
                 }
-                let aliases: Vec<_> =
-                    outcome.records.iter().map(|r| format!("{} {} {}", r.name, r.record, r.data)).collect();
-                let error = Error::new(Layer::Name, format!("{candidate} has no IPv4 address")).code("no-data");
+                let aliases: Vec<_> = outcome
+                    .records
+                    .iter()
+                    .map(|r| format!("{} {} {}", r.name, r.record, r.data))
+                    .collect();
+                let error = Error::new(Layer::Name, format!("{candidate} has no IPv4 address"))
+                    .code("no-data");
                 aliases.into_iter().fold(error, Error::evidence)
             }
-            "NXDOMAIN" => {
-                Error::new(Layer::Name, format!("the name {candidate} does not exist")).code("nxdomain")
-            }
+            "NXDOMAIN" => Error::new(Layer::Name, format!("the name {candidate} does not exist"))
+                .code("nxdomain"),
             code => Error::new(
                 Layer::Name,
                 format!("the DNS server {} answers {code} for {candidate}", outcome.server),
@@ -397,7 +427,9 @@ pub async fn addresses(name: &str, env: &Env) -> Result<Vec<Ipv4Addr>, Error> {
             first = Some(error);
         }
     }
-    Err(first.unwrap_or_else(|| Error::new(Layer::Name, format!("`{name}` is not a name")).code("bad-request")))
+    Err(first.unwrap_or_else(|| {
+        Error::new(Layer::Name, format!("`{name}` is not a name")).code("bad-request")
+    }))
 }
 
 #[cfg(test)]
@@ -425,7 +457,8 @@ mod tests {
         let tokens = dnswire::text::tokens(address).unwrap();
         let data = dnswire::rdata::parse(RecordType::A, &tokens, None).unwrap();
         let name = query.questions[0].name.clone();
-        query.answers = vec![dnswire::Record { name, kind: RecordType::A, class: 1, ttl: 60, data }];
+        query.answers =
+            vec![dnswire::Record { name, kind: RecordType::A, class: 1, ttl: 60, data }];
         query
     }
 

@@ -98,7 +98,9 @@ fn parse_resolv_conf(text: &str) -> (Vec<IpAddr>, Vec<String>) {
         let line = line.split(['#', ';']).next().unwrap_or_default();
         let mut words = line.split_whitespace();
         match words.next() {
-            Some("nameserver") => servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok())),
+            Some("nameserver") => {
+                servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()))
+            }
             Some("search" | "domain") => search = words.map(str::to_owned).collect(),
             _ => {}
         }
@@ -218,8 +220,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let resolv = folder.path().join("resolv.conf");
         std::fs::write(&resolv, "").unwrap();
-        let mut env =
-            Env { servers: vec!["10.0.0.1".parse().unwrap()], ..Env::default() };
+        let mut env = Env { servers: vec!["10.0.0.1".parse().unwrap()], ..Env::default() };
         env.refresh(&resolv, &folder.path().join("absent"));
         assert!(env.servers.is_empty());
     }

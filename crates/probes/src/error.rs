@@ -145,7 +145,9 @@ impl Error {
         let (layer, code, what) = match error.kind() {
             Kind::ConnectionRefused => (Layer::Port, "refused", "refuses the connection"),
             Kind::TimedOut => (Layer::Port, "silent", "does not answer"),
-            Kind::HostUnreachable => (Layer::Arp, "unreachable", "cannot be reached: no host there"),
+            Kind::HostUnreachable => {
+                (Layer::Arp, "unreachable", "cannot be reached: no host there")
+            }
             Kind::NetworkUnreachable => (Layer::Route, "no-route", "cannot be reached: no route"),
             Kind::ConnectionReset => (Layer::Banner, "reset", "cut the connection"),
             _ => (Layer::Port, "failed", "cannot be connected to"),

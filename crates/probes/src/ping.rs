@@ -204,13 +204,17 @@ fn not_sent(error: &std::io::Error, to: Ipv4Addr, seq: u32) -> Result<Reply, Err
     use std::io::ErrorKind as Kind;
     match error.kind() {
         Kind::NetworkUnreachable => {
-            return Err(Error::new(Layer::Route, format!("Network is unreachable: no route to {to}"))
-                .code("no-route"));
+            return Err(Error::new(
+                Layer::Route,
+                format!("Network is unreachable: no route to {to}"),
+            )
+            .code("no-route"));
         }
         Kind::HostUnreachable | Kind::PermissionDenied => {}
         _ => {
-            return Err(Error::new(Layer::Probe, format!("cannot send to {to}: {error}"))
-                .code("send"));
+            return Err(
+                Error::new(Layer::Probe, format!("cannot send to {to}: {error}")).code("send")
+            );
         }
     }
     let text = if error.kind() == Kind::HostUnreachable {
@@ -252,7 +256,9 @@ mod tests {
         let mut seen = 0;
         let outcome = ping(Ipv4Addr::LOCALHOST, &request, |p| {
             seen += u32::from(matches!(p, Progress::Reply(_)));
-        }).await.unwrap();
+        })
+        .await
+        .unwrap();
         assert_eq!((outcome.sent, outcome.received, seen), (3, 3, 3));
         assert!(outcome.replies.iter().all(|reply| reply.ms < 1000.0 && reply.bytes == 64));
     }

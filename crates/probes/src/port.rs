@@ -95,13 +95,7 @@ pub async fn run(request: &Request, env: &Env) -> Result<Outcome, Error> {
         Transport::Tcp => tcp(request, address, end, env).await?,
         Transport::Udp => udp(request, address, end).await,
     };
-    Ok(Outcome {
-        address,
-        state,
-        banner,
-        ms: start.elapsed().as_secs_f64() * 1000.0,
-        detail,
-    })
+    Ok(Outcome { address, state, banner, ms: start.elapsed().as_secs_f64() * 1000.0, detail })
 }
 
 type Found = (State, Option<String>, String);
@@ -161,10 +155,10 @@ async fn udp(request: &Request, address: Ipv4Addr, end: Instant) -> Found {
     let talk = async {
         let socket = tokio::net::UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).await?;
         socket.connect((address, request.port)).await?;
-        let text = request.send.as_deref().map_or(
-            if request.port == 53 { DNS_QUESTION } else { b"" },
-            str::as_bytes,
-        );
+        let text = request
+            .send
+            .as_deref()
+            .map_or(if request.port == 53 { DNS_QUESTION } else { b"" }, str::as_bytes);
         socket.send(text).await?;
         let mut buffer = [0; 2048];
         let length = socket.recv(&mut buffer).await?;

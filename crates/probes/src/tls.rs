@@ -38,10 +38,10 @@ pub async fn connect(
         .connect(server, stream)
         .await
         .map_err(|error| {
-            Error::new(Layer::Banner, format!("{name} does not speak TLS here: {error}"))
-                .stage("tls")
-                .code("handshake")
-        })?;
+        Error::new(Layer::Banner, format!("{name} does not speak TLS here: {error}"))
+            .stage("tls")
+            .code("handshake")
+    })?;
     let (_, session) = stream.get_ref();
     let problem = verifier.problem.lock().unwrap_or_else(PoisonError::into_inner).take();
     let certificate = Certificate {

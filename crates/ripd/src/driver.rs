@@ -68,7 +68,8 @@ pub async fn run<T: RouteTable>(
     mut commands: mpsc::Receiver<Command>,
 ) -> io::Result<()> {
     let origin = Instant::now();
-    let epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32);
+    let epoch =
+        SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as u32);
     let (sender, mut packets) = mpsc::channel::<Heard>(256);
     let mut links = BTreeMap::new();
     open(&settings, &mut links, &sender);
@@ -125,7 +126,9 @@ async fn carry_out<T: RouteTable>(
                 let Some(link) = links.get(&interface) else { continue };
                 let (address, port) = to.unwrap_or((GROUP, PORT));
                 // A link that is down refuses; the next update follows.
-                if let Err(error) = link.socket.send_to(&bytes, SocketAddrV4::new(address, port)).await {
+                if let Err(error) =
+                    link.socket.send_to(&bytes, SocketAddrV4::new(address, port)).await
+                {
                     tracing::debug!("RIP on {interface}: {error}");
                 }
             }
@@ -152,8 +155,12 @@ fn open(settings: &Settings, links: &mut BTreeMap<String, Link>, sender: &mpsc::
         match socket(interface) {
             Ok(socket) => {
                 let socket = std::sync::Arc::new(socket);
-                let reader = tokio::spawn(read(interface.name.clone(), socket.clone(), sender.clone()));
-                links.insert(interface.name.clone(), Link { address: interface.address.addr(), socket, reader });
+                let reader =
+                    tokio::spawn(read(interface.name.clone(), socket.clone(), sender.clone()));
+                links.insert(
+                    interface.name.clone(),
+                    Link { address: interface.address.addr(), socket, reader },
+                );
             }
             Err(error) => tracing::warn!("RIP cannot speak on {} yet: {error}", interface.name),
         }
@@ -181,7 +188,11 @@ async fn read(interface: String, socket: std::sync::Arc<UdpSocket>, sender: mpsc
     loop {
         match socket.recv_from(&mut buffer).await {
             Ok((length, SocketAddr::V4(source))) => {
-                let heard = Heard { interface: interface.clone(), source, bytes: buffer[..length].to_vec() };
+                let heard = Heard {
+                    interface: interface.clone(),
+                    source,
+                    bytes: buffer[..length].to_vec(),
+                };
                 if sender.send(heard).await.is_err() {
                     return;
                 }

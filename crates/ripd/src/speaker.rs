@@ -158,10 +158,20 @@ impl Speaker {
         let gone: Vec<String> = before
             .interfaces
             .iter()
-            .filter(|old| !self.settings.interfaces.iter().any(|new| new.name == old.name && new.address == old.address))
+            .filter(|old| {
+                !self
+                    .settings
+                    .interfaces
+                    .iter()
+                    .any(|new| new.name == old.name && new.address == old.address)
+            })
             .map(|old| old.name.clone())
             .collect();
-        self.lose_where(|origin| matches!(origin, Origin::Learnt { interface, .. } if gone.contains(interface)), now, &mut outputs);
+        self.lose_where(
+            |origin| matches!(origin, Origin::Learnt { interface, .. } if gone.contains(interface)),
+            now,
+            &mut outputs,
+        );
         self.refresh_local(now, &mut outputs);
         let fresh: Vec<String> = self
             .settings
@@ -215,7 +225,9 @@ impl Speaker {
         now: Duration,
     ) -> Vec<Output> {
         let mut outputs = Vec::new();
-        let Some(link) = self.settings.interfaces.iter().find(|link| link.name == interface).cloned() else {
+        let Some(link) =
+            self.settings.interfaces.iter().find(|link| link.name == interface).cloned()
+        else {
             return outputs;
         };
         let own = self.settings.interfaces.iter().any(|link| link.address.addr() == source.0);
@@ -224,7 +236,9 @@ impl Speaker {
         }
         let Ok(message) = wire::decode(bytes, link.key.as_ref()) else { return outputs };
         match message.command {
-            Command::Request if !link.passive => self.answer(&link, source, &message, now, &mut outputs),
+            Command::Request if !link.passive => {
+                self.answer(&link, source, &message, now, &mut outputs)
+            }
             Command::Request => {}
             // RFC 2453 section 3.9.2: from the port of RIP only.
             Command::Response if source.1 == wire::PORT => {
@@ -269,7 +283,9 @@ impl Speaker {
             .table
             .iter()
             .filter(|(_, known)| {
-                known.forget.is_none() && matches!(known.origin, Origin::Learnt { .. }) && known.heard + timeout <= now
+                known.forget.is_none()
+                    && matches!(known.origin, Origin::Learnt { .. })
+                    && known.heard + timeout <= now
             })
             .map(|(to, _)| *to)
             .collect();
@@ -277,8 +293,12 @@ impl Speaker {
             self.lose(to, now, &mut outputs);
         }
         self.poll(now, &mut outputs);
-        let due: Vec<String> =
-            self.greetings.iter().filter(|(at, _)| *at <= now).map(|(_, name)| name.clone()).collect();
+        let due: Vec<String> = self
+            .greetings
+            .iter()
+            .filter(|(at, _)| *at <= now)
+            .map(|(_, name)| name.clone())
+            .collect();
         self.greetings.retain(|(at, _)| *at > now);
         for name in due {
             self.greet_once(&name, now, &mut outputs);
@@ -308,7 +328,13 @@ impl Speaker {
                 Origin::Local(interface) => (None, interface.clone()),
                 Origin::Learnt { via, interface, .. } => (Some(*via), Some(interface.clone())),
             };
-            Shown { to: *to, via, interface, metric: known.metric, age: now.saturating_sub(known.heard) }
+            Shown {
+                to: *to,
+                via,
+                interface,
+                metric: known.metric,
+                age: now.saturating_sub(known.heard),
+            }
         };
         self.table.iter().map(shown).collect()
     }
@@ -340,14 +366,23 @@ impl Speaker {
 
     /// Tells a link everything and asks for everything.
     fn greet_once(&mut self, name: &str, now: Duration, outputs: &mut Vec<Output>) {
-        let Some(link) = self.speaking_links().into_iter().find(|link| link.name == name) else { return };
+        let Some(link) = self.speaking_links().into_iter().find(|link| link.name == name) else {
+            return;
+        };
         let bytes = wire::request_all(link.key.as_ref(), self.sequence(now));
         outputs.push(Output::Send { interface: link.name.clone(), to: None, bytes });
         self.tell(&link, None, false, now, outputs);
     }
 
     /// Sends the table, or what changed of it, on one link.
-    fn tell(&self, link: &Interface, to: Option<(Ipv4Addr, u16)>, only_changed: bool, now: Duration, outputs: &mut Vec<Output>) {
+    fn tell(
+        &self,
+        link: &Interface,
+        to: Option<(Ipv4Addr, u16)>,
+        only_changed: bool,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
         let mut entries = Vec::new();
         for (net, known) in &self.table {
             if only_changed && !known.changed {
@@ -363,29 +398,54 @@ impl Speaker {
                 continue;
             }
             let metric = if here && learnt && link.split_horizon { INFINITY } else { known.metric };
-            entries.push(Entry { to: *net, next_hop: Ipv4Addr::UNSPECIFIED, metric, tag: known.tag });
+            entries.push(Entry {
+                to: *net,
+                next_hop: Ipv4Addr::UNSPECIFIED,
+                metric,
+                tag: known.tag,
+            });
         }
-        for bytes in wire::encode(Command::Response, &entries, link.key.as_ref(), self.sequence(now)) {
+        for bytes in
+            wire::encode(Command::Response, &entries, link.key.as_ref(), self.sequence(now))
+        {
             outputs.push(Output::Send { interface: link.name.clone(), to, bytes });
         }
     }
 
-    fn answer(&mut self, link: &Interface, source: (Ipv4Addr, u16), message: &Message, now: Duration, outputs: &mut Vec<Output>) {
+    fn answer(
+        &mut self,
+        link: &Interface,
+        source: (Ipv4Addr, u16),
+        message: &Message,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
         if message.whole_table {
             self.tell(link, Some(source), false, now, outputs);
             return;
         }
         // RFC 2453 section 3.9.1: a question about single routes is answered without split horizon.
         let metric = |to: &Ipv4Net| self.table.get(to).map_or(INFINITY, |known| known.metric);
-        let entries: Vec<Entry> =
-            message.entries.iter().map(|entry| Entry { metric: metric(&entry.to), ..*entry }).collect();
-        for bytes in wire::encode(Command::Response, &entries, link.key.as_ref(), self.sequence(now)) {
+        let entries: Vec<Entry> = message
+            .entries
+            .iter()
+            .map(|entry| Entry { metric: metric(&entry.to), ..*entry })
+            .collect();
+        for bytes in
+            wire::encode(Command::Response, &entries, link.key.as_ref(), self.sequence(now))
+        {
             outputs.push(Output::Send { interface: link.name.clone(), to: Some(source), bytes });
         }
     }
 
     /// Notes that a neighbour is there; tells whether its message is a fresh one.
-    fn heard(&mut self, link: &Interface, source: Ipv4Addr, message: &Message, now: Duration) -> bool {
+    fn heard(
+        &mut self,
+        link: &Interface,
+        source: Ipv4Addr,
+        message: &Message,
+        now: Duration,
+    ) -> bool {
         let neighbour = self.neighbours.entry(source).or_insert_with(|| Neighbour {
             interface: link.name.clone(),
             heard: now,
@@ -403,17 +463,29 @@ impl Speaker {
             }
             neighbour.sequence = Some(sequence);
         }
-        neighbour.answers |= neighbour.asked > 0 && now.saturating_sub(neighbour.asked_at) <= ANSWER;
+        neighbour.answers |=
+            neighbour.asked > 0 && now.saturating_sub(neighbour.asked_at) <= ANSWER;
         neighbour.interface.clone_from(&link.name);
         neighbour.heard = now;
         neighbour.asked = 0;
         true
     }
 
-    fn learn(&mut self, link: &Interface, source: Ipv4Addr, entry: &Entry, now: Duration, outputs: &mut Vec<Output>) {
+    fn learn(
+        &mut self,
+        link: &Interface,
+        source: Ipv4Addr,
+        entry: &Entry,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
         let network = entry.to.network();
         let default = entry.to.prefix_len() == 0;
-        let sane = default || !(network.is_loopback() || network.is_multicast() || network.octets()[0] == 0 || network.octets()[0] >= 240);
+        let sane = default
+            || !(network.is_loopback()
+                || network.is_multicast()
+                || network.octets()[0] == 0
+                || network.octets()[0] >= 240);
         if !sane {
             return;
         }
@@ -463,7 +535,12 @@ impl Speaker {
 
     fn take(&mut self, to: Ipv4Net, known: Known, outputs: &mut Vec<Output>) {
         if let Origin::Learnt { via, interface, .. } = &known.origin {
-            outputs.push(Output::Install(Route { to, via: *via, interface: interface.clone(), metric: known.metric }));
+            outputs.push(Output::Install(Route {
+                to,
+                via: *via,
+                interface: interface.clone(),
+                metric: known.metric,
+            }));
         }
         self.table.insert(to, known);
     }
@@ -471,7 +548,9 @@ impl Speaker {
     /// A route has no way any more.
     fn lose(&mut self, to: Ipv4Net, now: Duration, outputs: &mut Vec<Output>) {
         let garbage = Timers::seconds(self.settings.timers.garbage);
-        let Some(known) = self.table.get_mut(&to).filter(|known| known.forget.is_none()) else { return };
+        let Some(known) = self.table.get_mut(&to).filter(|known| known.forget.is_none()) else {
+            return;
+        };
         if matches!(known.origin, Origin::Learnt { .. }) {
             outputs.push(Output::Remove(to));
         }
@@ -484,7 +563,12 @@ impl Speaker {
         self.ask = Some(self.ask.map_or(now + HOLD, |ask| ask.max(now + HOLD)));
     }
 
-    fn lose_where(&mut self, test: impl Fn(&Origin) -> bool, now: Duration, outputs: &mut Vec<Output>) {
+    fn lose_where(
+        &mut self,
+        test: impl Fn(&Origin) -> bool,
+        now: Duration,
+        outputs: &mut Vec<Output>,
+    ) {
         let lost: Vec<Ipv4Net> =
             self.table.iter().filter(|(_, known)| test(&known.origin)).map(|(to, _)| *to).collect();
         for to in lost {
@@ -507,9 +591,12 @@ impl Speaker {
             }
         }
         let gone = |(to, known): (&Ipv4Net, &Known)| {
-            matches!(known.origin, Origin::Local(_)) && known.forget.is_none() && !wanted.contains_key(to)
+            matches!(known.origin, Origin::Local(_))
+                && known.forget.is_none()
+                && !wanted.contains_key(to)
         };
-        let lost: Vec<Ipv4Net> = self.table.iter().filter(|entry| gone(*entry)).map(|(to, _)| *to).collect();
+        let lost: Vec<Ipv4Net> =
+            self.table.iter().filter(|entry| gone(*entry)).map(|(to, _)| *to).collect();
         for to in lost {
             self.lose(to, now, outputs);
         }
@@ -519,10 +606,20 @@ impl Speaker {
             if old.is_some_and(|old| old.origin == origin && old.forget.is_none()) {
                 continue;
             }
-            if old.is_some_and(|old| old.forget.is_none() && matches!(old.origin, Origin::Learnt { .. })) {
+            if old.is_some_and(|old| {
+                old.forget.is_none() && matches!(old.origin, Origin::Learnt { .. })
+            }) {
                 outputs.push(Output::Remove(to));
             }
-            let known = Known { origin, metric: 1, tag: 0, heard: now, forget: None, hold: None, changed: true };
+            let known = Known {
+                origin,
+                metric: 1,
+                tag: 0,
+                heard: now,
+                forget: None,
+                hold: None,
+                changed: true,
+            };
             self.table.insert(to, known);
         }
     }
@@ -578,7 +675,8 @@ impl Speaker {
     fn poll_at(&self, address: Ipv4Addr) -> Option<Duration> {
         let liveness = self.settings.timers.liveness;
         let neighbour = self.neighbours.get(&address)?;
-        let passive = self.settings.interfaces.iter().any(|l| l.name == neighbour.interface && l.passive);
+        let passive =
+            self.settings.interfaces.iter().any(|l| l.name == neighbour.interface && l.passive);
         if liveness == 0 || neighbour.deaf || passive {
             return None;
         }
@@ -603,14 +701,20 @@ impl Speaker {
                     continue;
                 }
                 self.neighbours.remove(&address);
-                self.lose_where(|origin| matches!(origin, Origin::Learnt { from, .. } if *from == address), now, outputs);
+                self.lose_where(
+                    |origin| matches!(origin, Origin::Learnt { from, .. } if *from == address),
+                    now,
+                    outputs,
+                );
                 continue;
             }
             neighbour.tested = true;
             neighbour.asked += 1;
             neighbour.asked_at = now;
             let name = neighbour.interface.clone();
-            let Some(link) = self.settings.interfaces.iter().find(|link| link.name == name) else { continue };
+            let Some(link) = self.settings.interfaces.iter().find(|link| link.name == name) else {
+                continue;
+            };
             // A route that nobody has: the answer ("unreachable") changes no table.
             let nothing = Entry {
                 to: Ipv4Net::from(Ipv4Addr::BROADCAST),
@@ -619,7 +723,11 @@ impl Speaker {
                 tag: 0,
             };
             for bytes in wire::encode(Command::Request, &[nothing], link.key.as_ref(), sequence) {
-                outputs.push(Output::Send { interface: name.clone(), to: Some((address, wire::PORT)), bytes });
+                outputs.push(Output::Send {
+                    interface: name.clone(),
+                    to: Some((address, wire::PORT)),
+                    bytes,
+                });
             }
         }
     }

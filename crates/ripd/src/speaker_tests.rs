@@ -23,7 +23,10 @@ impl World {
             now: Duration::ZERO,
             speakers: Vec::new(),
             routes: vec![BTreeMap::new(); settings.len()],
-            cables: cables.iter().map(|ends| (ends.map(|(r, i)| (r, i.to_owned())), true)).collect(),
+            cables: cables
+                .iter()
+                .map(|ends| (ends.map(|(r, i)| (r, i.to_owned())), true))
+                .collect(),
             queue: Vec::new(),
             messages: 0,
         };
@@ -46,14 +49,21 @@ impl World {
                     self.messages += 1;
                     assert!(self.messages < 20_000, "the routers never come to rest");
                     let address = self.address(from, &interface);
-                    let peer = self.cables.iter().filter(|(_, whole)| *whole).find_map(|(ends, _)| {
-                        let other = ends.iter().position(|end| *end == (from, interface.clone()))?;
-                        Some(ends[1 - other].clone())
-                    });
+                    let peer =
+                        self.cables.iter().filter(|(_, whole)| *whole).find_map(|(ends, _)| {
+                            let other =
+                                ends.iter().position(|end| *end == (from, interface.clone()))?;
+                            Some(ends[1 - other].clone())
+                        });
                     if let Some((peer, there)) = peer
                         && to.is_none_or(|(to, _)| to == self.address(peer, &there))
                     {
-                        let more = self.speakers[peer].on_packet(&there, (address, wire::PORT), &bytes, self.now);
+                        let more = self.speakers[peer].on_packet(
+                            &there,
+                            (address, wire::PORT),
+                            &bytes,
+                            self.now,
+                        );
                         self.queue.extend(more.into_iter().map(|output| (peer, output)));
                     }
                 }
@@ -109,7 +119,10 @@ impl World {
 
 /// Three routers, each with a LAN 10.0.N.0/24, cables 0-1, 1-2, 2-0.
 fn triangle(key: Option<Key>) -> World {
-    let interface = |name: &str, address: &str| Interface { key: key.clone(), ..Interface::new(name, net(address)) };
+    let interface = |name: &str, address: &str| Interface {
+        key: key.clone(),
+        ..Interface::new(name, net(address))
+    };
     let router = |n: u8, left: &str, right: &str| Settings {
         interfaces: vec![
             Interface { passive: true, ..Interface::new("lan", net(&format!("10.0.{n}.1/24"))) },
@@ -189,13 +202,21 @@ fn a_cut_that_only_one_end_sees_is_found_by_asking() {
 #[test]
 fn a_neighbour_that_never_answers_such_questions_is_not_given_up_early() {
     let link = Interface::new("wan", net("172.16.0.1/24"));
-    let (mut speaker, _) = Speaker::new(Settings { interfaces: vec![link], ..Settings::default() }, 0, 1, Duration::ZERO);
+    let (mut speaker, _) = Speaker::new(
+        Settings { interfaces: vec![link], ..Settings::default() },
+        0,
+        1,
+        Duration::ZERO,
+    );
     let entry = Entry { to: net("10.0.0.0/8"), next_hop: Ipv4Addr::UNSPECIFIED, metric: 1, tag: 0 };
     let bytes = wire::encode(Command::Response, &[entry], None, 0).remove(0);
     speaker.on_packet("wan", (ip("172.16.0.2"), 520), &bytes, Duration::ZERO);
     for second in 0..170 {
         let outputs = speaker.on_timer(Duration::from_secs(second));
-        assert!(!outputs.iter().any(|output| matches!(output, Output::Remove(_))), "after {second} s");
+        assert!(
+            !outputs.iter().any(|output| matches!(output, Output::Remove(_))),
+            "after {second} s"
+        );
     }
     let outputs = speaker.on_timer(Duration::from_secs(180));
     assert!(outputs.contains(&Output::Remove(net("10.0.0.0/8"))));
@@ -231,7 +252,8 @@ fn a_silent_router_times_out_where_asking_is_off() {
     assert!(world.via(0, "10.0.1.0/24").is_some());
     world.pass(Duration::from_secs(45));
     assert!(world.via(0, "10.0.1.0/24").is_none());
-    let unreachable = |world: &World| world.speakers[0].table(world.now).iter().any(|r| r.metric == INFINITY);
+    let unreachable =
+        |world: &World| world.speakers[0].table(world.now).iter().any(|r| r.metric == INFINITY);
     assert!(unreachable(&world));
     world.pass(Duration::from_secs(125));
     assert!(!unreachable(&world));
@@ -260,8 +282,11 @@ fn a_replayed_message_is_dropped() {
     let link = Interface { key: key.clone(), ..Interface::new("wan", net("172.16.0.1/24")) };
     let settings = Settings { interfaces: vec![link], ..Settings::default() };
     let (mut speaker, _) = Speaker::new(settings, 0, 1, Duration::ZERO);
-    let entry = |metric| Entry { to: net("10.0.0.0/8"), next_hop: Ipv4Addr::UNSPECIFIED, metric, tag: 0 };
-    let message = |metric, sequence| wire::encode(Command::Response, &[entry(metric)], key.as_ref(), sequence).remove(0);
+    let entry =
+        |metric| Entry { to: net("10.0.0.0/8"), next_hop: Ipv4Addr::UNSPECIFIED, metric, tag: 0 };
+    let message = |metric, sequence| {
+        wire::encode(Command::Response, &[entry(metric)], key.as_ref(), sequence).remove(0)
+    };
     let from = (ip("172.16.0.2"), wire::PORT);
     assert!(!speaker.on_packet("wan", from, &message(1, 10), Duration::ZERO).is_empty());
     assert!(speaker.on_packet("wan", from, &message(16, 9), Duration::ZERO).is_empty());
@@ -276,7 +301,10 @@ fn a_default_route_and_static_ones_are_told() {
         default_originate: true,
         ..Settings::default()
     };
-    let second = Settings { interfaces: vec![Interface::new("wan", net("172.16.0.2/24"))], ..Settings::default() };
+    let second = Settings {
+        interfaces: vec![Interface::new("wan", net("172.16.0.2/24"))],
+        ..Settings::default()
+    };
     let mut world = World::new(vec![first, second], &[[(0, "wan"), (1, "wan")]]);
     world.settle();
     assert_eq!(world.via(1, "0.0.0.0/0"), Some((ip("172.16.0.1"), 2)));
@@ -297,7 +325,8 @@ fn a_passive_interface_is_silent_but_listens() {
     assert!(speaker.on_timer(Duration::from_secs(100)).is_empty());
     let entry = Entry { to: net("10.0.0.0/8"), next_hop: Ipv4Addr::UNSPECIFIED, metric: 1, tag: 0 };
     let bytes = wire::encode(Command::Response, &[entry], None, 0).remove(0);
-    let outputs = speaker.on_packet("wan", (ip("172.16.0.2"), 520), &bytes, Duration::from_secs(100));
+    let outputs =
+        speaker.on_packet("wan", (ip("172.16.0.2"), 520), &bytes, Duration::from_secs(100));
     assert!(matches!(outputs[..], [Output::Install(_)]), "{outputs:?}");
 }
 

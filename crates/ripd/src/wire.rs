@@ -75,7 +75,12 @@ fn secret(key: &Key) -> [u8; 16] {
 }
 
 /// Writes messages of at most 25 entries each, signed where a key is given.
-pub fn encode(command: Command, entries: &[Entry], key: Option<&Key>, sequence: u32) -> Vec<Vec<u8>> {
+pub fn encode(
+    command: Command,
+    entries: &[Entry],
+    key: Option<&Key>,
+    sequence: u32,
+) -> Vec<Vec<u8>> {
     let room = MAX_ENTRIES - usize::from(key.is_some());
     entries.chunks(room).map(|entries| encode_one(command, entries, key, sequence)).collect()
 }

@@ -12,8 +12,13 @@ use ripd::{Interface, Route, RouteTable, Settings};
 use tokio::sync::mpsc;
 
 fn able() -> bool {
-    let found = |tool: &&str| ["/usr/sbin", "/sbin", "/usr/bin", "/bin"].iter().any(|p| std::path::Path::new(p).join(tool).exists());
-    let missing: Vec<&str> = ["ip", "unshare", "nsenter", "ping"].into_iter().filter(|t| !found(t)).collect();
+    let found = |tool: &&str| {
+        ["/usr/sbin", "/sbin", "/usr/bin", "/bin"]
+            .iter()
+            .any(|p| std::path::Path::new(p).join(tool).exists())
+    };
+    let missing: Vec<&str> =
+        ["ip", "unshare", "nsenter", "ping"].into_iter().filter(|t| !found(t)).collect();
     if nix::unistd::geteuid().is_root() && missing.is_empty() {
         return true;
     }
@@ -39,7 +44,8 @@ impl Node {
 
     fn try_run(&self, line: &str) -> (bool, String) {
         let pid = self.0.id().to_string();
-        let output = Command::new("nsenter").args(["-t", &pid, "-n", "sh", "-c", line]).output().unwrap();
+        let output =
+            Command::new("nsenter").args(["-t", &pid, "-n", "sh", "-c", line]).output().unwrap();
         let text = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8_lossy(&text).into_owned())
     }
@@ -65,7 +71,8 @@ impl RouteTable for Kernel {
     async fn install(&mut self, route: Route) {
         let Route { to, via, interface, .. } = route;
         // One metric for all: another would leave the old route beside the new one.
-        let arguments = format!("route replace {to} via {via} dev {interface} proto rip metric 120");
+        let arguments =
+            format!("route replace {to} via {via} dev {interface} proto rip metric 120");
         let done = Command::new("ip").args(arguments.split(' ')).output().unwrap();
         if !done.status.success() {
             eprintln!("{arguments}: {}", String::from_utf8_lossy(&done.stderr));
@@ -73,12 +80,18 @@ impl RouteTable for Kernel {
     }
 
     async fn remove(&mut self, to: Ipv4Net) {
-        let _ = Command::new("ip").args(["route", "del", &to.to_string(), "proto", "rip"]).output().unwrap();
+        let _ = Command::new("ip")
+            .args(["route", "del", &to.to_string(), "proto", "rip"])
+            .output()
+            .unwrap();
     }
 }
 
 fn cable(a: &Node, a_end: &str, b: &Node, b_end: &str) {
-    a.run(&format!("ip link add {a_end} type veth peer name {b_end} netns {} && ip link set {a_end} up", b.0.id()));
+    a.run(&format!(
+        "ip link add {a_end} type veth peer name {b_end} netns {} && ip link set {a_end} up",
+        b.0.id()
+    ));
     b.run(&format!("ip link set {b_end} up"));
 }
 
@@ -145,7 +158,9 @@ fn packets_go_round_a_cut_cable() {
     for (at, pc) in pcs.iter().enumerate() {
         cable(&routers[at], "port", pc, "eth0");
         routers[at].run("ip link set port master lan");
-        pc.run(&format!("ip addr add 10.0.{at}.9/24 dev eth0 && ip route add default via 10.0.{at}.1"));
+        pc.run(&format!(
+            "ip addr add 10.0.{at}.9/24 dev eth0 && ip route add default via 10.0.{at}.1"
+        ));
     }
     let speakers: Vec<_> = routers.iter().zip(&addresses).map(|(node, a)| speak(node, a)).collect();
     let pings = || pcs[0].try_run("ping -n -c 1 -W 1 10.0.1.9").0;
@@ -171,10 +186,17 @@ fn packets_go_round_a_cut_cable() {
     // Now a port of the switch fails, and neither router sees a carrier change: asking finds it.
     switch.run("ip link set p0 nomaster");
     let silent = until("a ping round the silent cable", Duration::from_secs(60), pings);
-    println!("first ping {first:?}; round a cut cable {round:?}; back {back:?}; round a silent one {silent:?}");
-    assert!(round < Duration::from_secs(3) && silent < Duration::from_secs(15), "{round:?} {silent:?}");
+    println!(
+        "first ping {first:?}; round a cut cable {round:?}; back {back:?}; round a silent one {silent:?}"
+    );
+    assert!(
+        round < Duration::from_secs(3) && silent < Duration::from_secs(15),
+        "{round:?} {silent:?}"
+    );
 
     // RIP ends: its routes go.
     drop(speakers);
-    until("no RIP routes", Duration::from_secs(5), || routers.iter().all(|r| r.run("ip route show proto rip").is_empty()));
+    until("no RIP routes", Duration::from_secs(5), || {
+        routers.iter().all(|r| r.run("ip route show proto rip").is_empty())
+    });
 }

@@ -8,7 +8,8 @@ use probes::facts::{Neighbour, Request};
 use crate::getopt::{fail, line, run};
 
 pub fn main(args: Vec<OsString>) -> ExitCode {
-    if let Some(other) = args.iter().find(|arg| !matches!(arg.to_str(), Some("-a" | "-n" | "-an"))) {
+    if let Some(other) = args.iter().find(|arg| !matches!(arg.to_str(), Some("-a" | "-n" | "-an")))
+    {
         return fail("arp", format_args!("{}: only `arp -a` is known", other.display()), 2);
     }
     run(async {

@@ -96,16 +96,20 @@ fn head(outcome: &Outcome, mark: &str) -> String {
 fn verbose(request: &Request, outcome: &Outcome) -> String {
     let mut text = format!("* Connected to {} port {}\n", outcome.address, outcome.port);
     if let Some(certificate) = &outcome.certificate {
-        let trust = certificate.problem.as_deref().map_or("trusted".to_owned(), |problem| {
-            format!("NOT trusted: {problem}")
-        });
+        let trust = certificate
+            .problem
+            .as_deref()
+            .map_or("trusted".to_owned(), |problem| format!("NOT trusted: {problem}"));
         text.push_str(&format!(
             "* {}, certificate {trust}, SHA-256 {}\n",
             certificate.protocol, certificate.sha256
         ));
     }
     if let Ok(url) = probes::http::Url::parse(&request.url) {
-        text.push_str(&format!("> {} {} HTTP/1.1\n> Host: {}\n", request.method, url.path, url.host));
+        text.push_str(&format!(
+            "> {} {} HTTP/1.1\n> Host: {}\n",
+            request.method, url.path, url.host
+        ));
     }
     for (name, value) in &request.headers {
         text.push_str(&format!("> {name}: {value}\n"));

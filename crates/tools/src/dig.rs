@@ -39,15 +39,20 @@ pub fn main(args: Vec<OsString>) -> ExitCode {
 async fn dig(options: &Options, words: &str) -> Result<(), String> {
     let env = Env::load();
     let (servers, named) = match &options.server {
-        None if env.servers.is_empty() => return Err("no DNS server is configured on this node".into()),
+        None if env.servers.is_empty() => {
+            return Err("no DNS server is configured on this node".into());
+        }
         None => (env.servers.clone(), None),
         Some(text) => {
             let found = match text.parse::<IpAddr>() {
                 Ok(address) => vec![address],
                 Err(_) => {
                     let found = probes::resolve::resolve_all(text, &env).await;
-                    found.map_err(|error| format!("couldn't get address for '{text}': {error}"))?
-                        .into_iter().map(IpAddr::V4).collect()
+                    found
+                        .map_err(|error| format!("couldn't get address for '{text}': {error}"))?
+                        .into_iter()
+                        .map(IpAddr::V4)
+                        .collect()
                 }
             };
             (found, Some(text.clone()))
@@ -89,8 +94,12 @@ async fn one(options: &Options, server: SocketAddr, label: &str) -> Result<(), S
     if options.kind == RecordType::AXFR {
         let started = Instant::now();
         match probes::dns::zone(&options.name, server, wait).await {
-            Ok((records, bytes)) => print::transfer(options, &records, bytes, started.elapsed(), server, label),
-            Err(error) if error.code == "refused-port" || error.code == "silent" => return Err(why(error)),
+            Ok((records, bytes)) => {
+                print::transfer(options, &records, bytes, started.elapsed(), server, label)
+            }
+            Err(error) if error.code == "refused-port" || error.code == "silent" => {
+                return Err(why(error));
+            }
             // The server's own word stands in the evidence of a failed transfer.
             Err(error) => {
                 line("; Transfer failed.");
@@ -100,8 +109,13 @@ async fn one(options: &Options, server: SocketAddr, label: &str) -> Result<(), S
         return Ok(());
     }
     let mut query = Message::query(number(), options.name.clone(), options.kind, options.recursion);
-    query.edns = options.edns.then(|| Edns { size: options.size, dnssec: options.dnssec, ..Edns::default() });
-    let exchange = probes::dns::send(&query, server, options.tcp, wait, options.tries).await.map_err(why)?;
+    query.edns = options.edns.then(|| Edns {
+        size: options.size,
+        dnssec: options.dnssec,
+        ..Edns::default()
+    });
+    let exchange =
+        probes::dns::send(&query, server, options.tcp, wait, options.tries).await.map_err(why)?;
     if options.short {
         print::short(&exchange.message);
     } else {
@@ -112,7 +126,8 @@ async fn one(options: &Options, server: SocketAddr, label: &str) -> Result<(), S
 
 /// A number for a question that differs from call to call.
 fn number() -> u16 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let [.., a, b] = (since.subsec_nanos() >> 6 ^ std::process::id()).to_be_bytes();
     u16::from_be_bytes([a, b])
 }

@@ -10,11 +10,10 @@ use crate::getopt::{fail, print, run};
 pub fn main(args: Vec<OsString>) -> ExitCode {
     let wanted = args.first().map(|arg| arg.to_string_lossy().into_owned());
     run(async move {
-        let facts =
-            match probes::facts::run(&Request::default(), &probes::Env::default()).await {
-                Ok(facts) => facts,
-                Err(error) => return fail("ifconfig", error, 1),
-            };
+        let facts = match probes::facts::run(&Request::default(), &probes::Env::default()).await {
+            Ok(facts) => facts,
+            Err(error) => return fail("ifconfig", error, 1),
+        };
         let shown: String = facts
             .links
             .iter()
@@ -39,7 +38,8 @@ fn text(link: &Link) -> String {
     if link.carrier {
         flags.push("RUNNING");
     }
-    let mut text = format!("{}: flags=<{},MULTICAST>  mtu {}\n", link.name, flags.join(","), link.mtu);
+    let mut text =
+        format!("{}: flags=<{},MULTICAST>  mtu {}\n", link.name, flags.join(","), link.mtu);
     for net in &link.addresses {
         text.push_str(&format!(
             "        inet {}  netmask {}  broadcast {}\n",

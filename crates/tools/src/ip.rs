@@ -226,7 +226,8 @@ async fn route(netlink: &Netlink, words: &[&str]) -> Result<String, String> {
                 let found = known
                     .iter()
                     .find(|route| {
-                        route.to == to.trunc() && (via.is_none() || route.via == via)
+                        route.to == to.trunc()
+                            && (via.is_none() || route.via == via)
                             && (link.is_none() || route.link == link)
                     })
                     .ok_or("RTNETLINK answers: No such process (no such route)")?;
@@ -248,12 +249,10 @@ async fn route(netlink: &Netlink, words: &[&str]) -> Result<String, String> {
             let text = words.get(1).ok_or("which address?")?;
             let address =
                 text.parse::<Ipv4Addr>().map_err(|_| format!("{text:?} is no address"))?;
-            let facts = probes::facts::run(
-                &probes::facts::Request::default(),
-                &probes::Env::default(),
-            )
-            .await
-            .map_err(|error| error.to_string())?;
+            let facts =
+                probes::facts::run(&probes::facts::Request::default(), &probes::Env::default())
+                    .await
+                    .map_err(|error| error.to_string())?;
             let found =
                 facts.route_to(address).ok_or("RTNETLINK answers: Network is unreachable")?;
             let via = found.via.map_or(String::new(), |via| format!(" via {via}"));

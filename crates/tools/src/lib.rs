@@ -38,7 +38,11 @@ const COMMANDS: &[(&str, &str, Command)] = &[
     ("nc", "talks to a port: nc [-u] [-z] [-l] HOST PORT", nc::nc),
     ("telnet", "talks to a port: telnet HOST PORT", nc::telnet),
     ("ip", "shows and sets addresses, links, routes, neighbours: ip addr", ip::main),
-    ("ipconfig", "addresses as Windows shows them: ipconfig [/all|/renew|/release]", ipconfig::main),
+    (
+        "ipconfig",
+        "addresses as Windows shows them: ipconfig [/all|/renew|/release]",
+        ipconfig::main,
+    ),
     ("ifconfig", "addresses as Unix shows them", ifconfig::main),
     ("arp", "shows the neighbours: arp -a", arp::main),
     ("hostname", "shows the node's name", files::hostname),

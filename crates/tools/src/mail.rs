@@ -17,13 +17,19 @@ const MAX_INPUT: u64 = 32 << 20;
 
 /// Sends and fetches mail.
 #[derive(Debug, Parser)]
-#[command(name = "mail", version, about, disable_version_flag = true, after_help = "\
+#[command(
+    name = "mail",
+    version,
+    about,
+    disable_version_flag = true,
+    after_help = "\
 The node's settings (\"Configure Mail\") name the servers, the user and the password.
 
 Examples:
   mail send client2@mail.com -s Hello -m \"How are you?\" -v
   mail list            mail read 1            mail reply 1 -m Fine
-  mail fetch --imap    mail folders           mail idle")]
+  mail fetch --imap    mail folders           mail idle"
+)]
 struct Cli {
     #[command(subcommand)]
     verb: Verb,
@@ -263,7 +269,11 @@ fn text(message: Option<String>) -> Result<String, String> {
 fn attachment(path: &std::path::Path) -> Result<Attachment, String> {
     let fail = |error: std::io::Error| format!("{} cannot be attached: {error}", path.display());
     let mut content = Vec::new();
-    std::fs::File::open(path).map_err(fail)?.take(MAX_INPUT).read_to_end(&mut content).map_err(fail)?;
+    std::fs::File::open(path)
+        .map_err(fail)?
+        .take(MAX_INPUT)
+        .read_to_end(&mut content)
+        .map_err(fail)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Attachment::new(&name, "application/octet-stream", &content))
 }
@@ -368,7 +378,14 @@ impl Desk<'_> {
         }
         writeln!(out, "{:>4}  {:<28} {:<32} {:>8}", "No", "From", "Subject", "Bytes")?;
         for (at, letter) in outcome.letters.iter().enumerate() {
-            writeln!(out, "{:>4}  {:<28} {:<32} {:>8}", at + 1, letter.from, letter.subject, letter.size)?;
+            writeln!(
+                out,
+                "{:>4}  {:<28} {:<32} {:>8}",
+                at + 1,
+                letter.from,
+                letter.subject,
+                letter.size
+            )?;
         }
         Ok(())
     }
@@ -418,12 +435,13 @@ impl Desk<'_> {
         let result = async {
             imap.select("INBOX").await?;
             let uids = imap.search("").await?;
-            let uid = number.checked_sub(1).and_then(|at| uids.get(at as usize)).ok_or_else(|| {
-                Failure::new(
-                    Stage::Mailbox,
-                    format!("there is no message {number}: the mailbox holds {}", uids.len()),
-                )
-            })?;
+            let uid =
+                number.checked_sub(1).and_then(|at| uids.get(at as usize)).ok_or_else(|| {
+                    Failure::new(
+                        Stage::Mailbox,
+                        format!("there is no message {number}: the mailbox holds {}", uids.len()),
+                    )
+                })?;
             imap.flags(&[*uid], '+', &["\\Deleted".to_owned()]).await?;
             imap.expunge().await
         }
@@ -446,7 +464,12 @@ impl Desk<'_> {
         Ok(folders.into_iter().map(|folder| folder.name).collect())
     }
 
-    async fn idle(&self, wait: Duration, count: Option<usize>, out: &mut impl Write) -> Result<(), String> {
+    async fn idle(
+        &self,
+        wait: Duration,
+        count: Option<usize>,
+        out: &mut impl Write,
+    ) -> Result<(), String> {
         let transcript = Transcript::default();
         let result = self.wait_for_mail(wait, count, &transcript, out).await;
         self.dialogue(&transcript.lines(), out);
@@ -474,7 +497,9 @@ impl Desk<'_> {
             if !imap.wait(until).await? {
                 break;
             }
-            for uid in imap.search("").await?.into_iter().filter(|uid| *uid > last).collect::<Vec<_>>() {
+            for uid in
+                imap.search("").await?.into_iter().filter(|uid| *uid > last).collect::<Vec<_>>()
+            {
                 let letter = probes::mail::parse_letter(&imap.fetch(uid).await?);
                 show(&letter, false, out).map_err(gone)?;
                 out.flush().map_err(gone)?;
@@ -514,7 +539,10 @@ fn show(letter: &Letter, headers: bool, out: &mut impl Write) -> std::io::Result
 
 /// The text without what would command the terminal.
 fn printable(text: &str) -> String {
-    text.replace('\r', "").chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c }).collect()
+    text.replace('\r', "")
+        .chars()
+        .map(|c| if c.is_control() && c != '\n' && c != '\t' { '?' } else { c })
+        .collect()
 }
 
 #[cfg(test)]
@@ -571,10 +599,17 @@ mod tests {
     #[tokio::test]
     async fn a_message_is_sent_and_the_dialogue_shown() {
         let port = server(&[
-            "220 mail.com\r\n", "250 mail.com\r\n", "250 ok\r\n", "250 ok\r\n", "354 go\r\n", "250 2.0.0 kept\r\n", "221 bye\r\n",
+            "220 mail.com\r\n",
+            "250 mail.com\r\n",
+            "250 ok\r\n",
+            "250 ok\r\n",
+            "354 go\r\n",
+            "250 2.0.0 kept\r\n",
+            "221 bye\r\n",
         ])
         .await;
-        let (result, out) = say(port, &["send", "client2@mail.com", "-s", "Hello", "-m", "Hi", "-v"]).await;
+        let (result, out) =
+            say(port, &["send", "client2@mail.com", "-s", "Hello", "-m", "Hi", "-v"]).await;
         result.unwrap();
         assert!(out.contains("C: RCPT TO:<client2@mail.com>\n"), "{out}");
         assert!(out.contains("C: Subject: Hello\n"), "{out}");
@@ -583,19 +618,34 @@ mod tests {
 
     #[tokio::test]
     async fn a_refusal_is_told_in_the_servers_words() {
-        let port = server(&["220 mail.com\r\n", "250 mail.com\r\n", "250 ok\r\n", "550 5.1.1 nobody here\r\n", "221 bye\r\n"]).await;
+        let port = server(&[
+            "220 mail.com\r\n",
+            "250 mail.com\r\n",
+            "250 ok\r\n",
+            "550 5.1.1 nobody here\r\n",
+            "221 bye\r\n",
+        ])
+        .await;
         let (result, _) = say(port, &["send", "nobody@mail.com", "-m", "Hi"]).await;
         assert_eq!(result.unwrap_err(), "<nobody@mail.com>: user unknown: 550 5.1.1 nobody here");
         let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
         let (result, _) = say(closed, &["list"]).await;
-        assert_eq!(result.unwrap_err(), format!("127.0.0.1: the server refused the connection on port {closed}"));
+        assert_eq!(
+            result.unwrap_err(),
+            format!("127.0.0.1: the server refused the connection on port {closed}")
+        );
     }
 
     #[tokio::test]
     async fn messages_are_listed_by_pop3() {
         let port = server(&[
-            "+OK hi\r\n", "+OK\r\n", "+OK\r\n", "+OK 1 60\r\n", "+OK\r\n1 x\r\n.\r\n",
-            "+OK\r\nFrom: <a@b>\r\nSubject: Hello\r\n\r\nHi\r\n.\r\n", "+OK bye\r\n",
+            "+OK hi\r\n",
+            "+OK\r\n",
+            "+OK\r\n",
+            "+OK 1 60\r\n",
+            "+OK\r\n1 x\r\n.\r\n",
+            "+OK\r\nFrom: <a@b>\r\nSubject: Hello\r\n\r\nHi\r\n.\r\n",
+            "+OK bye\r\n",
         ])
         .await;
         let (result, out) = say(port, &["list"]).await;

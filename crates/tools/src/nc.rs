@@ -44,9 +44,8 @@ async fn netcat(args: Vec<OsString>) -> Result<ExitCode, String> {
     if given.has('z') {
         return knock(host, port, given.has('u'), wait, &env).await;
     }
-    let address = probes::resolve(host, &env)
-        .await
-        .map_err(|error| crate::ping::unresolved(host, &error))?;
+    let address =
+        probes::resolve(host, &env).await.map_err(|error| crate::ping::unresolved(host, &error))?;
     if given.has('u') {
         return udp(address, port).await;
     }
@@ -198,9 +197,8 @@ async fn telnet_to(args: Vec<OsString>) -> Result<ExitCode, String> {
         _ => return Err("usage: telnet HOST [PORT]".into()),
     };
     let env = Env::load();
-    let address = probes::resolve(host, &env)
-        .await
-        .map_err(|error| crate::ping::unresolved(host, &error))?;
+    let address =
+        probes::resolve(host, &env).await.map_err(|error| crate::ping::unresolved(host, &error))?;
     line(format_args!("Trying {address}..."));
     let stream = connect(host, address, port, Duration::from_secs(10)).await?;
     line(format_args!("Connected to {host}."));

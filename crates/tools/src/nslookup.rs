@@ -76,7 +76,10 @@ async fn lines(mut settings: Settings) -> ExitCode {
             ["exit" | "quit", ..] => return ExitCode::SUCCESS,
             ["server" | "lserver", server] => {
                 settings.server = Some(server.into());
-                line(format_args!("Default server: {server}\nAddress: {server}#{}", settings.port.unwrap_or(53)));
+                line(format_args!(
+                    "Default server: {server}\nAddress: {server}#{}",
+                    settings.port.unwrap_or(53)
+                ));
             }
             ["set", option] => {
                 if let Err(why) = settings.set(option) {
@@ -136,7 +139,9 @@ async fn lookup(name: &str, settings: &Settings) -> ExitCode {
         // The IPv6 addresses stand behind the IPv4 ones, as Unix' has them.
         let six = Request { record: "AAAA".into(), ..request };
         if let Ok(more) = probes::dns::run(&six, &env).await {
-            outcome.records.extend(more.records.into_iter().filter(|record| record.record == "AAAA"));
+            outcome
+                .records
+                .extend(more.records.into_iter().filter(|record| record.record == "AAAA"));
         }
     }
     print(shown(&candidate, &outcome, settings.port.unwrap_or(53)));
@@ -147,7 +152,11 @@ async fn lookup(name: &str, settings: &Settings) -> ExitCode {
 fn shown(name: &str, outcome: &Outcome, port: u16) -> String {
     let mut text = format!("Server:\t\t{0}\nAddress:\t{0}#{port}\n\n", outcome.server);
     if outcome.code != "NOERROR" {
-        text.push_str(&format!("** server can't find {}: {}\n\n", name.trim_end_matches('.'), outcome.code));
+        text.push_str(&format!(
+            "** server can't find {}: {}\n\n",
+            name.trim_end_matches('.'),
+            outcome.code
+        ));
         return text;
     }
     if outcome.records.is_empty() {
@@ -210,14 +219,21 @@ mod tests {
 
     #[test]
     fn answers_and_refusals_look_as_known() {
-        let records = [("www.lab.test.", "CNAME", "web.lab.test."), ("web.lab.test.", "A", "10.0.0.4")];
+        let records =
+            [("www.lab.test.", "CNAME", "web.lab.test."), ("web.lab.test.", "A", "10.0.0.4")];
         assert_eq!(
             shown("www.lab.test", &outcome("NOERROR", &records), 53),
             "Server:\t\t192.168.1.5\nAddress:\t192.168.1.5#53\n\nwww.lab.test\tcanonical name = web.lab.test.\n\
              Name:\tweb.lab.test\nAddress: 10.0.0.4\n\n"
         );
-        assert!(shown("a.test", &outcome("NXDOMAIN", &[]), 53).contains("** server can't find a.test: NXDOMAIN"));
-        assert!(shown("a.test", &outcome("NOERROR", &[]), 53).contains("*** Can't find a.test: No answer"));
+        assert!(
+            shown("a.test", &outcome("NXDOMAIN", &[]), 53)
+                .contains("** server can't find a.test: NXDOMAIN")
+        );
+        assert!(
+            shown("a.test", &outcome("NOERROR", &[]), 53)
+                .contains("*** Can't find a.test: No answer")
+        );
         let soa = one(&outcome("", &[("a.", "SOA", "ns.a. admin.a. 1 2 3 4 5")]).records[0]);
         assert!(soa.contains("\tserial = 1\n") && soa.contains("\torigin = ns.a\n"));
     }

@@ -10,7 +10,8 @@ use probes::{Env, Error};
 
 use crate::getopt::{Given, fail, line, print, run};
 
-const USAGE: &str = "usage: ping [-c count] [-i seconds] [-s bytes] [-t ttl] [-W seconds] [-q] HOST";
+const USAGE: &str =
+    "usage: ping [-c count] [-i seconds] [-s bytes] [-t ttl] [-W seconds] [-q] HOST";
 
 pub fn main(args: Vec<OsString>) -> ExitCode {
     run(async move {
@@ -112,7 +113,14 @@ struct Tally {
 
 impl Tally {
     fn new(host: String) -> Self {
-        Self { host, start: Instant::now(), sent: 0, errors: 0, times: Vec::new(), last: Duration::ZERO }
+        Self {
+            host,
+            start: Instant::now(),
+            sent: 0,
+            errors: 0,
+            times: Vec::new(),
+            last: Duration::ZERO,
+        }
     }
 
     fn count(&mut self, reply: &Reply) {
@@ -194,7 +202,9 @@ mod tests {
         tally.count(&reply(3, 0.0, Some("x")));
         let summary = tally.summary();
         assert!(summary.contains("--- mail.com ping statistics ---"), "{summary}");
-        assert!(summary.contains("3 packets transmitted, 2 received, +1 errors, 33.3333% packet loss"));
+        assert!(
+            summary.contains("3 packets transmitted, 2 received, +1 errors, 33.3333% packet loss")
+        );
         assert!(summary.contains("rtt min/avg/max/mdev = 1.000/2.000/3.000/1.000 ms"), "{summary}");
     }
 }

@@ -33,9 +33,8 @@ async fn traceroute(args: Vec<OsString>) -> Result<ExitCode, String> {
         icmp: given.has('I'),
     };
     let env = Env::load();
-    let address = probes::resolve(host, &env)
-        .await
-        .map_err(|error| crate::ping::unresolved(host, &error))?;
+    let address =
+        probes::resolve(host, &env).await.map_err(|error| crate::ping::unresolved(host, &error))?;
     line(format_args!(
         "traceroute to {host} ({address}), {} hops max, 52 byte packets",
         request.max_hops

@@ -22,9 +22,7 @@ pub struct Ends {
 pub fn answer<B>(request: &Request<B>, sites: &Sites, ends: &Ends) -> Response<Body> {
     let head = request.method() == Method::HEAD;
     let mut response = respond(request, sites, ends);
-    response
-        .headers_mut()
-        .insert(header::SERVER, HeaderValue::from_static("webd (labctl)"));
+    response.headers_mut().insert(header::SERVER, HeaderValue::from_static("webd (labctl)"));
     if head {
         let length = HeaderValue::from(response.body().length());
         response.headers_mut().insert(header::CONTENT_LENGTH, length);
@@ -44,12 +42,8 @@ fn respond<B>(request: &Request<B>, sites: &Sites, ends: &Ends) -> Response<Body
         return page(StatusCode::BAD_REQUEST, "The request names no host, or two.");
     };
     let path = request.uri().path();
-    let visit = Visit {
-        host: &host,
-        path,
-        client: ends.client.clone(),
-        server: ends.server.clone(),
-    };
+    let visit =
+        Visit { host: &host, path, client: ends.client.clone(), server: ends.server.clone() };
     let (names, folder) = match names(path) {
         Ok(found) => found,
         Err(Refusal::Bad) => return page(StatusCode::BAD_REQUEST, "The path is not one."),
@@ -119,7 +113,11 @@ fn given(
             Range::Part(first, last) => {
                 let mut response =
                     plain(StatusCode::PARTIAL_CONTENT, body.part(first, last - first + 1));
-                set(&mut response, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{length}"));
+                set(
+                    &mut response,
+                    header::CONTENT_RANGE,
+                    &format!("bytes {first}-{last}/{length}"),
+                );
                 response
             }
             Range::Impossible => {
@@ -271,10 +269,19 @@ mod tests {
     #[test]
     fn ranges_are_those_of_the_rfc() {
         for (spec, expected) in [
-            ("bytes=0-4", "0-4"), ("bytes=5-", "5-9"), ("bytes=-3", "7-9"), ("bytes=-99", "0-9"),
-            ("bytes=0-99", "0-9"), ("bytes=10-", "416"), ("bytes=-0", "416"), ("bytes=4-2", "whole"),
-            ("bytes=0-1,3-4", "whole"), ("lines=1-2", "whole"), ("bytes=-", "whole"),
-            ("bytes=+1-2", "whole"), ("bytes=99999999999999999999-", "416"),
+            ("bytes=0-4", "0-4"),
+            ("bytes=5-", "5-9"),
+            ("bytes=-3", "7-9"),
+            ("bytes=-99", "0-9"),
+            ("bytes=0-99", "0-9"),
+            ("bytes=10-", "416"),
+            ("bytes=-0", "416"),
+            ("bytes=4-2", "whole"),
+            ("bytes=0-1,3-4", "whole"),
+            ("lines=1-2", "whole"),
+            ("bytes=-", "whole"),
+            ("bytes=+1-2", "whole"),
+            ("bytes=99999999999999999999-", "416"),
         ] {
             assert_eq!(part(spec, 10), expected, "{spec}");
         }

@@ -166,9 +166,8 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map_err(|error| ConfigError::Read { path: path.into(), error })?;
-        let config = serde_saphyr::from_str::<Self>(&text).map_err(|error| {
-            ConfigError::Parse { path: path.into(), error: error.to_string() }
-        })?;
+        let config = serde_saphyr::from_str::<Self>(&text)
+            .map_err(|error| ConfigError::Parse { path: path.into(), error: error.to_string() })?;
         config.check()?;
         Ok(config)
     }

@@ -91,8 +91,16 @@ mod tests {
     #[test]
     fn nothing_leads_out() {
         for target in [
-            "/../etc/passwd", "/%2e%2e/etc/passwd", "/a/..%2f..%2fx", "/%2e./x", "/a%00.html",
-            "/..\\x", "/%5c..", "/.git/config", "/.%2e/", "/a/%2E%2E/%2E%2E/b",
+            "/../etc/passwd",
+            "/%2e%2e/etc/passwd",
+            "/a/..%2f..%2fx",
+            "/%2e./x",
+            "/a%00.html",
+            "/..\\x",
+            "/%5c..",
+            "/.git/config",
+            "/.%2e/",
+            "/a/%2E%2E/%2E%2E/b",
         ] {
             assert_eq!(list(target), Err(Refusal::Outside), "{target}");
         }

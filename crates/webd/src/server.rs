@@ -79,7 +79,8 @@ impl Server {
     /// # Errors
     /// A page, a certificate or a port that cannot be used.
     pub async fn start(config: Config) -> Result<Arc<Self>, ServerError> {
-        let sites = Sites::new(config.sites.clone(), config.limits).map_err(ServerError::Unusable)?;
+        let sites =
+            Sites::new(config.sites.clone(), config.limits).map_err(ServerError::Unusable)?;
         let mut doors = Vec::new();
         let door = |protocol, port, tls| Door { protocol, port, tls, open: Mutex::new(None) };
         if let Some(port) = config.http {
@@ -141,8 +142,11 @@ impl Server {
 
     async fn open(self: &Arc<Self>, door: &Door) -> Result<(), ServerError> {
         let address = SocketAddr::new(self.config.listen, door.port);
-        let listener = listen(address)
-            .map_err(|error| ServerError::Listen { address, protocol: door.protocol, error })?;
+        let listener = listen(address).map_err(|error| ServerError::Listen {
+            address,
+            protocol: door.protocol,
+            error,
+        })?;
         let (sender, stop) = watch::channel(());
         *door.signal() = Some(sender);
         let (server, protocol, tls) = (self.clone(), door.protocol, door.tls.clone());
@@ -223,7 +227,9 @@ impl Server {
             let response = answer(&request, &self.sites, &ends);
             let header = |name| {
                 let value = request.headers().get(name);
-                value.map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned()).unwrap_or_default()
+                value
+                    .map(|v| String::from_utf8_lossy(v.as_bytes()).into_owned())
+                    .unwrap_or_default()
             };
             self.journal.write(Entry {
                 time: jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

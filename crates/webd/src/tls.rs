@@ -13,9 +13,10 @@ use crate::config::Tls;
 /// # Errors
 /// One sentence about the file or text that cannot be used.
 pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, String> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&pem(&tls.certificate)?)
-        .collect::<Result<_, _>>()
-        .map_err(|error| format!("the certificate is not PEM: {error}"))?;
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(&pem(&tls.certificate)?)
+            .collect::<Result<_, _>>()
+            .map_err(|error| format!("the certificate is not PEM: {error}"))?;
     if chain.is_empty() {
         return Err("the certificate's file holds no certificate".into());
     }

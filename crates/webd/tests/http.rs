@@ -88,16 +88,24 @@ async fn get(port: u16, path: &str, fields: &str) -> String {
 async fn pages_files_folders_and_what_is_missing() {
     let lab = lab().await;
     let home = get(lab.http, "/", "").await;
-    assert!(home.starts_with("HTTP/1.1 200 OK") && home.ends_with("<h1>Welcome to MasterTech</h1>"));
+    assert!(
+        home.starts_with("HTTP/1.1 200 OK") && home.ends_with("<h1>Welcome to MasterTech</h1>")
+    );
     assert!(get(lab.http, "/ten.txt", "").await.ends_with("\r\n\r\n0123456789"));
     let folder = get(lab.http, "/sub", "").await;
-    assert!(folder.starts_with("HTTP/1.1 301") && folder.contains("location: /sub/\r\n"), "{folder}");
+    assert!(
+        folder.starts_with("HTTP/1.1 301") && folder.contains("location: /sub/\r\n"),
+        "{folder}"
+    );
     assert!(get(lab.http, "/sub/", "").await.ends_with("\r\n\r\nsub"));
     let missing = get(lab.http, "/none", "").await;
     assert!(missing.starts_with("HTTP/1.1 404") && missing.contains("no such page"));
     let other = "GET /x HTTP/1.1\r\nHost: other.com:80\r\nConnection: close\r\n\r\n";
     let other = say(lab.http, other).await;
-    assert!(other.starts_with("HTTP/1.1 404") && other.ends_with("other has no &#x2f;x"), "{other}");
+    assert!(
+        other.starts_with("HTTP/1.1 404") && other.ends_with("other has no &#x2f;x"),
+        "{other}"
+    );
     for path in ["/../secret", "/%2e%2e/secret", "/..%2fsecret", "/sub/..%00/x"] {
         let reply = get(lab.http, path, "").await;
         assert!(!reply.contains("secret") && !reply.starts_with("HTTP/1.1 2"), "{path}: {reply}");
@@ -122,7 +130,8 @@ async fn heads_conditions_ranges_and_other_methods() {
     assert!(part.ends_with("\r\n\r\n234"), "{part}");
     let far = get(lab.http, "/ten.txt", "Range: bytes=10-\r\n").await;
     assert!(far.starts_with("HTTP/1.1 416") && far.contains("content-range: bytes */10\r\n"));
-    let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let post =
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     let post = say(lab.http, post).await;
     assert!(post.starts_with("HTTP/1.1 405") && post.contains("allow: GET, HEAD\r\n"), "{post}");
 }

@@ -18,12 +18,18 @@ impl Walk<'_, '_> {
         let Some(plan) = self.world.plan.node(name) else { return Ok(()) };
         for link in &plan.links {
             let Some(seen) = status.links.iter().find(|seen| seen.network == link.network) else {
-                return Err(Broken::new(Layer::Link, format!("{name} is not plugged into {}", link.network))
-                    .help(format!("give {name} an interface on {}", link.network)));
+                return Err(Broken::new(
+                    Layer::Link,
+                    format!("{name} is not plugged into {}", link.network),
+                )
+                .help(format!("give {name} an interface on {}", link.network)));
             };
             if !seen.up {
-                return Err(Broken::new(Layer::Link, format!("{name}'s link to {} is down", link.network))
-                    .help(format!("plug it in: `labctl link {name}:{} up`", link.network)));
+                return Err(Broken::new(
+                    Layer::Link,
+                    format!("{name}'s link to {} is down", link.network),
+                )
+                .help(format!("plug it in: `labctl link {name}:{} up`", link.network)));
             }
             self.fine(Layer::Link, format!("{name}'s link to {} is up", link.network));
             match link.address {
@@ -37,7 +43,8 @@ impl Walk<'_, '_> {
 
     fn fixed(&mut self, name: &str, seen: &LinkStatus, right: Ipv4Net) -> Step {
         let network = &seen.network;
-        let Some(has) = seen.address.as_deref().and_then(|text| text.parse::<Ipv4Net>().ok()) else {
+        let Some(has) = seen.address.as_deref().and_then(|text| text.parse::<Ipv4Net>().ok())
+        else {
             return Err(Broken::new(
                 Layer::Address,
                 format!("{name} has no address on {network}, and should have {right}"),
@@ -92,7 +99,10 @@ impl Walk<'_, '_> {
             if let Some(other) = self.foreign_server(network, lease.server) {
                 return Err(other.evidence(format!("{name} holds {}", lease.address)));
             }
-            self.fine(Layer::Address, format!("{name} holds {} from {}", lease.address, lease.server));
+            self.fine(
+                Layer::Address,
+                format!("{name} holds {} from {}", lease.address, lease.server),
+            );
             return Ok(());
         }
         if let Some(address) = &seen.address {
@@ -178,8 +188,7 @@ impl Walk<'_, '_> {
                     timeout_ms: 900,
                     ..arp::Request::default()
                 };
-                let Ok(outcome) =
-                    self.world.probe::<arp::Outcome>(name, Probe::Arp(request)).await
+                let Ok(outcome) = self.world.probe::<arp::Outcome>(name, Probe::Arp(request)).await
                 else {
                     continue;
                 };
@@ -200,9 +209,12 @@ impl Walk<'_, '_> {
         )
         .help("give one of them its own address");
         for mac in macs {
-            let owner = self.world.plan.nodes.iter().find(|node| {
-                node.links.iter().any(|link| link.mac.eq_ignore_ascii_case(mac))
-            });
+            let owner = self
+                .world
+                .plan
+                .nodes
+                .iter()
+                .find(|node| node.links.iter().any(|link| link.mac.eq_ignore_ascii_case(mac)));
             let owner = owner.map_or("an unknown node", |node| node.name.as_str());
             broken = broken.evidence(format!("{address} is at {mac}, which is {owner}"));
         }

@@ -215,13 +215,20 @@ pub(crate) fn needs(world: &World<'_>, kind: &Kind, failure: &Failure) -> Needs 
             }
             needs.port = check.server.as_ref().map(|_| (53, true));
         }
-        Kind::Mail(check) => mail_needs(world, &mut needs, &asker, failure, check.server.as_deref(), &aim),
+        Kind::Mail(check) => {
+            mail_needs(world, &mut needs, &asker, failure, check.server.as_deref(), &aim)
+        }
         Kind::Imap(_) | Kind::Pop3(_) => {
             mail_needs(world, &mut needs, &asker, failure, None, &aim);
         }
         Kind::Ports(check) => return self::needs(world, &check.during, failure),
-        Kind::Route(_) | Kind::Link(_) | Kind::Address(_) | Kind::Lease(_) | Kind::Queue(_)
-        | Kind::Transcript(_) | Kind::Exec(_) => {}
+        Kind::Route(_)
+        | Kind::Link(_)
+        | Kind::Address(_)
+        | Kind::Lease(_)
+        | Kind::Queue(_)
+        | Kind::Transcript(_)
+        | Kind::Exec(_) => {}
     }
     needs
 }

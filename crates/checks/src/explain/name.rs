@@ -18,17 +18,21 @@ impl Walk<'_, '_> {
             return Ok(());
         }
         self.resolvers(facts, &asker)?;
-        let request =
-            dns::Request { name: name.into(), record: "A".into(), timeout_ms: 1500, ..dns::Request::default() };
+        let request = dns::Request {
+            name: name.into(),
+            record: "A".into(),
+            timeout_ms: 1500,
+            ..dns::Request::default()
+        };
         let outcome = match self.world.probe::<dns::Outcome>(&asker, Probe::Dns(request)).await {
             Ok(outcome) => outcome,
             Err(Unasked::Trouble(_)) => return Ok(()),
             Err(Unasked::Broken(failure)) => return Err(self.silent(facts, failure).await),
         };
-        let server = outcome.server.parse::<Ipv4Addr>().map_or_else(
-            |_| outcome.server.clone(),
-            |address| named(self.world, address),
-        );
+        let server = outcome
+            .server
+            .parse::<Ipv4Addr>()
+            .map_or_else(|_| outcome.server.clone(), |address| named(self.world, address));
         let planned = self.world.planned_addresses(name);
         let seen: Vec<Ipv4Addr> = outcome
             .records
@@ -37,7 +41,11 @@ impl Walk<'_, '_> {
             .filter_map(|record| record.data.parse().ok())
             .collect();
         let list = |addresses: &[Ipv4Addr]| {
-            addresses.iter().map(|address| named(self.world, *address)).collect::<Vec<_>>().join(", ")
+            addresses
+                .iter()
+                .map(|address| named(self.world, *address))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         if seen.is_empty() && !planned.is_empty() {
             let says = match outcome.code.as_str() {
@@ -48,10 +56,17 @@ impl Walk<'_, '_> {
             return Err(Broken::new(Layer::Name, says)
                 .help(format!("the record should be: {name}. A {}", list(&planned))));
         }
-        if !planned.is_empty() && !self.world.is_renamed() && !seen.iter().any(|a| planned.contains(a)) {
+        if !planned.is_empty()
+            && !self.world.is_renamed()
+            && !seen.iter().any(|a| planned.contains(a))
+        {
             return Err(Broken::new(
                 Layer::Name,
-                format!("the name {name} leads to {}, and should lead to {}", list(&seen), list(&planned)),
+                format!(
+                    "the name {name} leads to {}, and should lead to {}",
+                    list(&seen),
+                    list(&planned)
+                ),
             )
             .evidence(format!("said by the DNS server {server}"))
             .help(format!("correct the record of {name} on the DNS server")));
@@ -106,9 +121,13 @@ impl Walk<'_, '_> {
                     if on {
                         broken = broken
                             .evidence(format!("the DNS service of {} is on", node.name))
-                            .help(format!("look for a packet filter between here and {}", node.name));
+                            .help(format!(
+                                "look for a packet filter between here and {}",
+                                node.name
+                            ));
                     } else {
-                        broken.says = format!("the DNS service of {} ({address}) is off", node.name);
+                        broken.says =
+                            format!("the DNS service of {} ({address}) is off", node.name);
                         broken = broken.help(format!("`labctl service {} dns on`", node.name));
                     }
                 }
@@ -130,7 +149,10 @@ impl Walk<'_, '_> {
         };
         let Some(seen) = &facts.mail else {
             return Err(Broken::new(Layer::Login, format!("{asker}'s mail program is not set up"))
-                .help(format!("its address is {}, its servers {}", wanted.address, wanted.outgoing)));
+                .help(format!(
+                    "its address is {}, its servers {}",
+                    wanted.address, wanted.outgoing
+                )));
         };
         let servers = [
             ("outgoing", &seen.outgoing, &wanted.outgoing),

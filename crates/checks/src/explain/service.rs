@@ -30,7 +30,8 @@ impl Walk<'_, '_> {
             timeout_ms: 1500,
             ..port::Request::default()
         };
-        let Ok(outcome) = self.world.probe::<port::Outcome>(&asker, Probe::Port(request)).await else {
+        let Ok(outcome) = self.world.probe::<port::Outcome>(&asker, Probe::Port(request)).await
+        else {
             return Ok(());
         };
         let word = if udp { "udp" } else { "tcp" };
@@ -43,12 +44,16 @@ impl Walk<'_, '_> {
             }
             port::State::Refused => {
                 let broken = match state {
-                    Some((service, false)) => {
-                        Broken::new(Layer::Port, format!("{what} refuses: the service {service} of {target} is off"))
-                            .help(format!("`labctl service {target} {service} on`"))
-                    }
-                    _ => Broken::new(Layer::Port, format!("{what} refuses: no service listens there"))
-                        .help(format!("start the service on {target}, or use the right port")),
+                    Some((service, false)) => Broken::new(
+                        Layer::Port,
+                        format!("{what} refuses: the service {service} of {target} is off"),
+                    )
+                    .help(format!("`labctl service {target} {service} on`")),
+                    _ => Broken::new(
+                        Layer::Port,
+                        format!("{what} refuses: no service listens there"),
+                    )
+                    .help(format!("start the service on {target}, or use the right port")),
                 };
                 Err(broken.evidence(outcome.detail))
             }
@@ -61,7 +66,8 @@ impl Walk<'_, '_> {
                 )
                 .help(format!("allow {word}/{number} on {target} and on the routers between"));
                 if let Some((service, true)) = state {
-                    broken = broken.evidence(format!("the service {service} of {target} itself is on"));
+                    broken =
+                        broken.evidence(format!("the service {service} of {target} itself is on"));
                 }
                 Err(broken)
             }
@@ -97,7 +103,10 @@ impl Walk<'_, '_> {
             if !service.running && service.protocols.is_empty() {
                 let own = matches!(
                     (service.name.as_str(), number),
-                    ("mail", 25 | 465 | 587 | 110 | 995 | 143 | 993) | ("dns", 53) | ("dhcp", 67) | ("web", 80 | 443)
+                    ("mail", 25 | 465 | 587 | 110 | 995 | 143 | 993)
+                        | ("dns", 53)
+                        | ("dhcp", 67)
+                        | ("web", 80 | 443)
                 );
                 if own {
                     return Some((service.name.clone(), false));

@@ -54,7 +54,9 @@ impl Walk<'_, '_> {
             (Some(wanted), None) if facts.route_to(to).is_none() => {
                 let mut broken = Broken::new(
                     Layer::Route,
-                    format!("{asker} has no gateway, and should have {wanted} to reach {node} ({to})"),
+                    format!(
+                        "{asker} has no gateway, and should have {wanted} to reach {node} ({to})"
+                    ),
                 )
                 .help(format!("set {asker}'s default gateway to {wanted}"));
                 broken.evidence = routes(facts);
@@ -120,18 +122,16 @@ impl Walk<'_, '_> {
             timeout_ms: 600,
             ..trace::Request::default()
         };
-        let Ok(outcome) = self.world.probe::<trace::Outcome>(asker, Probe::Trace(request)).await else {
+        let Ok(outcome) = self.world.probe::<trace::Outcome>(asker, Probe::Trace(request)).await
+        else {
             return Ok(());
         };
         if outcome.reached {
             self.fine(Layer::Route, format!("{node} ({address}) is reached"));
             return Ok(());
         }
-        let hops: Vec<_> = outcome
-            .hops
-            .iter()
-            .filter_map(|hop| hop.answers.iter().flatten().next())
-            .collect();
+        let hops: Vec<_> =
+            outcome.hops.iter().filter_map(|hop| hop.answers.iter().flatten().next()).collect();
         let shown: Vec<String> = hops.iter().map(|hop| named(self.world, hop.from)).collect();
         let last = shown.last().cloned();
         if hops.last().is_some_and(|hop| hop.mark.as_deref() == Some("!X")) {
@@ -155,10 +155,12 @@ impl Walk<'_, '_> {
             match self.world.facts(&router.name).await {
                 Ok(facts) => {
                     for link in facts.links.iter().filter(|link| !link.up || !link.carrier) {
-                        broken = broken.evidence(format!("{}'s link {} is down", router.name, link.name));
+                        broken = broken
+                            .evidence(format!("{}'s link {} is down", router.name, link.name));
                     }
                     if !facts.owns(address) && facts.route_to(address).is_none() {
-                        broken = broken.evidence(format!("{} has no route to {address}", router.name));
+                        broken =
+                            broken.evidence(format!("{} has no route to {address}", router.name));
                     }
                 }
                 Err(crate::trial::Unasked::Broken(failure)) => {

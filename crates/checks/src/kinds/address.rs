@@ -58,7 +58,8 @@ pub async fn attempt(world: &World<'_>, check: &Address) -> Seen {
         let gateway = facts.routes.iter().find(|route| route.to.prefix_len() == 0);
         let seen = gateway.and_then(|route| route.via).map(|via| via.to_string());
         if seen.as_ref() != Some(&wanted) {
-            let seen = seen.map_or("no default gateway".into(), |seen| format!("the gateway {seen}"));
+            let seen =
+                seen.map_or("no default gateway".into(), |seen| format!("the gateway {seen}"));
             let message = format!("{node} has {seen}, and should have {wanted}");
             return Err(broken(Layer::Route, message));
         }
@@ -71,7 +72,8 @@ pub async fn attempt(world: &World<'_>, check: &Address) -> Seen {
         }
         if seen != wanted {
             let seen = if seen.is_empty() { "none".into() } else { seen.join(", ") };
-            let message = format!("{node}'s DNS servers are {seen}, and should be {}", wanted.join(", "));
+            let message =
+                format!("{node}'s DNS servers are {seen}, and should be {}", wanted.join(", "));
             return Err(broken(Layer::Name, message));
         }
     }

@@ -41,10 +41,15 @@ pub async fn attempt(world: &World<'_>, check: &Arp) -> Seen {
         ),
     };
     failure.evidence.extend(outcome.macs.iter().map(|mac| {
-        let owner = world.plan.nodes.iter().find(|node| {
-            node.links.iter().any(|link| link.mac.eq_ignore_ascii_case(mac))
-        });
-        format!("{address} is at {mac}{}", owner.map_or(String::new(), |node| format!(" ({})", node.name)))
+        let owner = world
+            .plan
+            .nodes
+            .iter()
+            .find(|node| node.links.iter().any(|link| link.mac.eq_ignore_ascii_case(mac)));
+        format!(
+            "{address} is at {mac}{}",
+            owner.map_or(String::new(), |node| format!(" ({})", node.name))
+        )
     }));
     Err(failure.who(&check.from).into())
 }

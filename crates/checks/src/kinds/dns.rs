@@ -39,9 +39,10 @@ pub async fn attempt(world: &World<'_>, check: &Dns) -> Seen {
         DnsStatus::Refused => "refused",
         DnsStatus::Nodata => "nodata",
     };
-    let said = outcome.records.iter().map(|record| {
-        format!("{} {} {} {}", record.name, record.ttl, record.record, record.data)
-    });
+    let said = outcome
+        .records
+        .iter()
+        .map(|record| format!("{} {} {} {}", record.name, record.ttl, record.record, record.data));
     let evidence: Vec<String> =
         std::iter::once(format!("{} says {}", outcome.server, outcome.code)).chain(said).collect();
     let broken = |message: String| {

@@ -29,7 +29,10 @@ pub async fn attempt(world: &World<'_>, check: &Exec) -> Seen {
     };
     let command = check.command.join(" ");
     if output.code != check.code {
-        return broken(format!("`{command}` ends with {}, and should with {}", output.code, check.code));
+        return broken(format!(
+            "`{command}` ends with {}, and should with {}",
+            output.code, check.code
+        ));
     }
     for wanted in check.contains.iter() {
         if !both.contains(wanted.as_str()) {

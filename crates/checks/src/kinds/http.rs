@@ -47,8 +47,13 @@ pub async fn attempt(world: &World<'_>, check: &Http) -> Seen {
         let seen = http::header(&outcome.headers, name);
         if !seen.is_some_and(|seen| seen.contains(wanted.as_str())) {
             let seen = seen.map_or("absent".into(), |seen| format!("{seen:?}"));
-            return broken(format!("the header field {name} is {seen}, and should have {wanted:?}"));
+            return broken(format!(
+                "the header field {name} is {seen}, and should have {wanted:?}"
+            ));
         }
     }
-    Ok(format!("{} {} from {}, {} bytes", outcome.status, outcome.reason, outcome.address, outcome.body_bytes))
+    Ok(format!(
+        "{} {} from {}, {} bytes",
+        outcome.status, outcome.reason, outcome.address, outcome.body_bytes
+    ))
 }

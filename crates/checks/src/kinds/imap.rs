@@ -16,7 +16,8 @@ pub async fn attempt(world: &World<'_>, check: &Imap, attempt: &Attempt) -> Seen
     let account = settings(world, first).await?;
     let nonce = &attempt.nonce;
     let body = format!("For all devices.\r\n\r\n{nonce}\r\n");
-    let send = account.send(std::slice::from_ref(&account.address), &format!("Devices {nonce}"), &body);
+    let send =
+        account.send(std::slice::from_ref(&account.address), &format!("Devices {nonce}"), &body);
     talk(world, first, Request::Send(send), Phase::First).await?;
     let find = || nonce.clone();
 

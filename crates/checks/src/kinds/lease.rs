@@ -24,10 +24,9 @@ pub async fn attempt(world: &World<'_>, check: &Lease) -> Seen {
     let lease = link.lease.as_ref().ok_or_else(|| {
         broken(format!("{node} holds no lease on {}: no DHCP server gave one", link.network))
     })?;
-    let net: Ipv4Net = lease
-        .address
-        .parse()
-        .map_err(|_| Unasked::Trouble(format!("{node} says that its lease is {:?}", lease.address)))?;
+    let net: Ipv4Net = lease.address.parse().map_err(|_| {
+        Unasked::Trouble(format!("{node} says that its lease is {:?}", lease.address))
+    })?;
     let facts = vec![
         format!("lease {} from {} for {} s", lease.address, lease.server, lease.seconds),
         format!("router {:?}, DNS {:?}, domain {:?}", lease.router, lease.dns, lease.domain),

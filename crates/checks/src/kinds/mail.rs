@@ -136,7 +136,13 @@ fn security_of(security: Security) -> mail::Security {
 /// Bytes that look like nothing else, the same for the same nonce.
 fn content(size: u64, nonce: &str) -> Vec<u8> {
     let size = usize::try_from(size.min(64 << 20)).unwrap_or_default();
-    nonce.bytes().cycle().zip(0_usize..).map(|(byte, at)| byte ^ (at / 7) as u8).take(size).collect()
+    nonce
+        .bytes()
+        .cycle()
+        .zip(0_usize..)
+        .map(|(byte, at)| byte ^ (at / 7) as u8)
+        .take(size)
+        .collect()
 }
 
 /// Runs a mail request in a node; what failed says so with the end of the dialogue.
@@ -241,7 +247,9 @@ fn inspect(
         });
         if !same {
             let size = right.base64.len();
-            return broken(format!("the attachment did not arrive unchanged ({size} bytes of base64)"));
+            return broken(format!(
+                "the attachment did not arrive unchanged ({size} bytes of base64)"
+            ));
         }
     }
     let headers = letter.headers.iter().map(|(name, value)| format!("{name}: {value}\n"));

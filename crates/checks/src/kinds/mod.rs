@@ -44,7 +44,11 @@ impl Attempt {
 pub(crate) type Seen = Result<String, Unasked>;
 
 /// Tries once.
-pub fn attempt<'a>(world: &'a World<'_>, kind: &'a Kind, attempt: &'a Attempt) -> BoxFuture<'a, Trial> {
+pub fn attempt<'a>(
+    world: &'a World<'_>,
+    kind: &'a Kind,
+    attempt: &'a Attempt,
+) -> BoxFuture<'a, Trial> {
     Box::pin(async move {
         let seen = match kind {
             Kind::Link(check) => link::attempt(world, check).await,

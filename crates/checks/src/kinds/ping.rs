@@ -36,7 +36,8 @@ pub async fn attempt(world: &World<'_>, check: &Ping) -> Seen {
         Some((error, from)) => {
             let own = world.plan.node_of(from).is_some_and(|node| node.name == check.from);
             let layer = if own { Layer::Arp } else { Layer::Route };
-            let mut failure = Failure::on(layer, format!("{to} is not reached: {error}, says {from}"));
+            let mut failure =
+                Failure::on(layer, format!("{to} is not reached: {error}, says {from}"));
             let prohibited = error.contains("Prohibited") || error.contains("filtered");
             failure.absence = (!prohibited).then_some(Absence::Unreachable);
             failure

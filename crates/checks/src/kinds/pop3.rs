@@ -14,7 +14,8 @@ pub async fn attempt(world: &World<'_>, check: &Pop3, attempt: &Attempt) -> Seen
     let account = settings(world, node).await?;
     let nonce = &attempt.nonce;
     let body = format!("Gone or kept?\r\n\r\n{nonce}\r\n");
-    let send = account.send(std::slice::from_ref(&account.address), &format!("POP3 {nonce}"), &body);
+    let send =
+        account.send(std::slice::from_ref(&account.address), &format!("POP3 {nonce}"), &body);
     talk(world, node, Request::Send(send), Phase::First).await?;
     let fetch = |wait_ms: u64, delete: bool| {
         let mut fetch = account.fetch(Some(Protocol::Pop3));

@@ -45,7 +45,8 @@ pub async fn attempt(world: &World<'_>, check: &Ports, attempt: &Attempt) -> See
             },
         }
     };
-    let wanted: BTreeSet<String> = check.seen.iter().map(|port| port.to_ascii_lowercase()).collect();
+    let wanted: BTreeSet<String> =
+        check.seen.iter().map(|port| port.to_ascii_lowercase()).collect();
     let end = tokio::time::Instant::now() + LATE;
     while let Ok(event) = tokio::time::timeout_at(end, replies.next()).await {
         match event.map_err(trouble)? {
@@ -68,7 +69,9 @@ pub async fn attempt(world: &World<'_>, check: &Ports, attempt: &Attempt) -> See
     if !missing.is_empty() {
         return broken(format!("{} was not seen on {network}", list(&missing)));
     }
-    if let Some(unwanted) = check.unseen.iter().find(|port| seen.contains(&port.to_ascii_lowercase())) {
+    if let Some(unwanted) =
+        check.unseen.iter().find(|port| seen.contains(&port.to_ascii_lowercase()))
+    {
         return broken(format!("{unwanted} was seen on {network}"));
     }
     Ok(format!("seen on {network}: {}", list(&wanted)))

@@ -22,7 +22,12 @@ pub async fn attempt(world: &World<'_>, check: &Queue) -> Seen {
     }
     let mut failure = Failure::on(
         Layer::Mailbox,
-        format!("{} messages wait in {}'s queue, and should be {}", waiting.len(), check.node, check.messages),
+        format!(
+            "{} messages wait in {}'s queue, and should be {}",
+            waiting.len(),
+            check.node,
+            check.messages
+        ),
     )
     .who(&check.node);
     failure.evidence.extend(waiting.iter().take(5).map(Value::to_string));

@@ -25,7 +25,9 @@ pub async fn attempt(world: &World<'_>, check: &Route) -> Seen {
         .routes
         .iter()
         .map(|route| match route.via {
-            Some(via) => format!("{} via {via} dev {} ({})", route.to, route.interface, route.protocol),
+            Some(via) => {
+                format!("{} via {via} dev {} ({})", route.to, route.interface, route.protocol)
+            }
             None => format!("{} dev {} ({})", route.to, route.interface, route.protocol),
         })
         .collect();

@@ -52,7 +52,10 @@ pub async fn attempt(world: &World<'_>, check: &Trace) -> Seen {
     let mut rest = hops.iter();
     for wanted in check.through.iter() {
         if !rest.any(|hop| is(*hop, wanted)) {
-            return broken(format!("the way to {} does not go through {wanted} as wanted", check.to));
+            return broken(format!(
+                "the way to {} does not go through {wanted} as wanted",
+                check.to
+            ));
         }
     }
     for unwanted in check.avoid.iter() {

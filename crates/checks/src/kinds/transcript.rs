@@ -19,7 +19,8 @@ const SHOWN: usize = 12;
 pub async fn attempt(world: &World<'_>, check: &Transcript) -> Seen {
     let request = json!({ "op": "transcript", "protocol": check.protocol, "last": LAST });
     let (mut lines, answer) = world.admin_items(&check.node, "mail", request).await?;
-    if let Some(list) = answer.as_array().or_else(|| answer.get("lines").and_then(Value::as_array)) {
+    if let Some(list) = answer.as_array().or_else(|| answer.get("lines").and_then(Value::as_array))
+    {
         lines.extend(list.iter().cloned());
     }
     let client: Option<Vec<IpAddr>> = match &check.client {
@@ -80,7 +81,11 @@ pub async fn attempt(world: &World<'_>, check: &Transcript) -> Seen {
 fn is_protocol(seen: &str, wanted: &str) -> bool {
     let family = |name: &str| match name {
         "smtps" | "submission" | "submissions" => "smtp".to_owned(),
-        name => name.strip_suffix('s').filter(|plain| matches!(*plain, "pop3" | "imap")).unwrap_or(name).to_owned(),
+        name => name
+            .strip_suffix('s')
+            .filter(|plain| matches!(*plain, "pop3" | "imap"))
+            .unwrap_or(name)
+            .to_owned(),
     };
     seen == wanted || family(seen) == wanted
 }

@@ -12,8 +12,20 @@ pub fn csv(reports: &[Report]) -> String {
 fn write(reports: &[Report]) -> Result<String, csv::Error> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     writer.write_record([
-        "lab", "instance", "group", "check", "kind", "verdict", "earned", "points", "seconds",
-        "attempts", "layer", "message", "explanation", "hint",
+        "lab",
+        "instance",
+        "group",
+        "check",
+        "kind",
+        "verdict",
+        "earned",
+        "points",
+        "seconds",
+        "attempts",
+        "layer",
+        "message",
+        "explanation",
+        "hint",
     ])?;
     for report in reports {
         for outcome in &report.outcomes {

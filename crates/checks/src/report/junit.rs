@@ -38,7 +38,8 @@ fn case(report: &Report, outcome: &Outcome) -> TestCase {
         status.set_message(clean(&outcome.message));
         status.set_description(clean(&details(outcome).join("\n")));
     }
-    if let (TestCaseStatus::NonSuccess { .. }, Some(explanation)) = (&status, &outcome.explanation) {
+    if let (TestCaseStatus::NonSuccess { .. }, Some(explanation)) = (&status, &outcome.explanation)
+    {
         status.set_type(explanation.layer.word());
     }
     let mut case = TestCase::new(clean(&outcome.name), status);

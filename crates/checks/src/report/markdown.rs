@@ -74,7 +74,10 @@ mod tests {
         let mut odd = outcome("a | b", Verdict::Fail, 1.0);
         odd.message = "one\ntwo <script>".into();
         let text = markdown(&report(vec![odd]));
-        assert!(text.contains("| **FAIL** | a \\| b | 0/1 | 0.25 s | one two &lt;script&gt; |"), "{text}");
+        assert!(
+            text.contains("| **FAIL** | a \\| b | 0/1 | 0.25 s | one two &lt;script&gt; |"),
+            "{text}"
+        );
         assert!(text.starts_with("# Email &lt;protocols&gt;"));
     }
 }

@@ -7,7 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use engine::{Changes, Deployment, Engine, Error, ExecOptions, Info, Instance, LogLine, NodeState, Progress, Result, Session};
+use engine::{
+    Changes, Deployment, Engine, Error, ExecOptions, Info, Instance, LogLine, NodeState, Progress,
+    Result, Session,
+};
 use futures::stream::BoxStream;
 use node::Request;
 use node::request::{LinkAction, LinkStatus, Status};
@@ -129,7 +132,13 @@ impl Agent {
                     Some((_, _, s)) if !s.filtered.load(Ordering::SeqCst) => port::State::Open,
                     _ => port::State::Silent,
                 };
-                json!(port::Outcome { address, state, banner: None, ms: 0.0, detail: String::new() })
+                json!(port::Outcome {
+                    address,
+                    state,
+                    banner: None,
+                    ms: 0.0,
+                    detail: String::new()
+                })
             }
             Probe::Arp(request) => {
                 let own = self.own().0 == request.address;
@@ -156,7 +165,11 @@ impl Agent {
 }
 
 impl Handler for Agent {
-    async fn handle(&self, request: Request, _: Channel) -> std::result::Result<Value, node::Error> {
+    async fn handle(
+        &self,
+        request: Request,
+        _: Channel,
+    ) -> std::result::Result<Value, node::Error> {
         let switches = &self.own().2;
         match request {
             Request::Status => {
@@ -226,7 +239,8 @@ impl Engine for Memory {
             .iter()
             .map(|(name, (_, _, switches))| NodeState {
                 name: name.clone(),
-                state: if switches.stopped.load(Ordering::SeqCst) { "exited" } else { "running" }.into(),
+                state: if switches.stopped.load(Ordering::SeqCst) { "exited" } else { "running" }
+                    .into(),
                 ..NodeState::default()
             })
             .collect())

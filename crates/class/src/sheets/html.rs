@@ -27,7 +27,8 @@ th,td{border-color:#323c47}p{color:#9fb0c0}.pass{background:#1f5a38}.fail{backgr
 /// Draws the wall.
 pub fn html(grades: &Grades) -> String {
     let checks = grades.checks();
-    let count = |test: fn(&crate::grade::Row) -> bool| grades.rows.iter().filter(|row| test(row)).count();
+    let count =
+        |test: fn(&crate::grade::Row) -> bool| grades.rows.iter().filter(|row| test(row)).count();
     let mut out = String::new();
     let _ = write!(
         out,
@@ -38,7 +39,10 @@ pub fn html(grades: &Grades) -> String {
          <th>Student<th>Points",
         escape(&grades.class),
         grades.rows.len(),
-        count(|row| row.report.as_ref().is_some_and(|r| row.error.is_none() && r.earned >= r.points)),
+        count(|row| row
+            .report
+            .as_ref()
+            .is_some_and(|r| row.error.is_none() && r.earned >= r.points)),
         count(|row| row.error.is_some()),
         if grades.interrupted { "; interrupted" } else { "" },
     );
@@ -62,7 +66,12 @@ pub fn html(grades: &Grades) -> String {
             points(of)
         );
         if let (Some(error), None) = (&row.error, &row.report) {
-            let _ = write!(out, "<td class=\"error\" colspan=\"{}\">{}", checks.len().max(1), escape(error));
+            let _ = write!(
+                out,
+                "<td class=\"error\" colspan=\"{}\">{}",
+                checks.len().max(1),
+                escape(error)
+            );
         } else {
             for (name, _) in &checks {
                 let outcome = row.report.iter().flat_map(|r| &r.outcomes).find(|o| o.name == *name);
@@ -75,7 +84,8 @@ pub fn html(grades: &Grades) -> String {
                             Verdict::Blocked => "·",
                             Verdict::Error => "!",
                         };
-                        let why = outcome.explanation.as_ref().map_or(&outcome.message, |e| &e.says);
+                        let why =
+                            outcome.explanation.as_ref().map_or(&outcome.message, |e| &e.says);
                         let _ = write!(
                             out,
                             "<td class=\"v {0}\" title=\"{1}: {0} — {2}\">{sign}",

@@ -23,7 +23,10 @@ fn write(rows: Vec<Vec<String>>) -> String {
         // Into memory: it cannot fail.
         let _ = writer.write_record(&row);
     }
-    writer.into_inner().map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+    writer
+        .into_inner()
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default()
 }
 
 /// One row a student, one column a check.

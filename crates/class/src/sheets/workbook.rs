@@ -76,7 +76,9 @@ pub fn xlsx(grades: &Grades) -> Result<Vec<u8>, XlsxError> {
     sheet.autofit();
 
     let sheet = book.add_worksheet().set_name("Failed")?;
-    for (column, head) in ["id", "check", "verdict", "what was seen", "broken", "why"].iter().enumerate() {
+    for (column, head) in
+        ["id", "check", "verdict", "what was seen", "broken", "why"].iter().enumerate()
+    {
         sheet.write_string_with_format(0, column as u16, *head, &bold)?;
     }
     let mut line = 1;

@@ -134,7 +134,10 @@ impl Client {
         let mut outputs = Vec::new();
         // The rest of a queue that never empties waits for the next turn.
         for _ in 0..64 {
-            let Ok((length, station)) = link::receive_from(self.packets.get_ref(), &mut buffer) else { break };
+            let Ok((length, station)) = link::receive_from(self.packets.get_ref(), &mut buffer)
+            else {
+                break;
+            };
             let Some((_, payload)) = link::read_udp(&buffer[..length]) else { continue };
             let Ok(packet) = Packet::decode(payload) else { continue };
             let now = self.now();
@@ -180,7 +183,9 @@ impl Client {
                 let to = SocketAddrV4::new(server, SERVER_PORT).into();
                 return udp.send_to(&bytes, &to).map(drop);
             }
-            (To::Server(source, server), None, station) => (source, server, station.unwrap_or(EVERYONE)),
+            (To::Server(source, server), None, station) => {
+                (source, server, station.unwrap_or(EVERYONE))
+            }
             (To::Everyone(source), ..) => (source, Ipv4Addr::BROADCAST, EVERYONE),
         };
         let route = Route {

@@ -84,11 +84,16 @@ impl Lease {
         let bytes = self.options.get(&number)?;
         let list = |separator: &str| {
             let addresses = bytes.as_chunks::<4>().0;
-            let texts: Vec<String> = addresses.iter().map(|a| Ipv4Addr::from(*a).to_string()).collect();
+            let texts: Vec<String> =
+                addresses.iter().map(|a| Ipv4Addr::from(*a).to_string()).collect();
             texts.join(separator)
         };
         Some(match (number, bytes.len()) {
-            (1 | 3 | 4 | 5 | 6 | 28 | 42 | 44 | 50 | 54 | 150, n) if n > 0 && n.is_multiple_of(4) => list(", "),
+            (1 | 3 | 4 | 5 | 6 | 28 | 42 | 44 | 50 | 54 | 150, n)
+                if n > 0 && n.is_multiple_of(4) =>
+            {
+                list(", ")
+            }
             (2 | 24 | 35 | 38 | 51 | 58 | 59, 4) => {
                 u32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]).to_string()
             }
@@ -96,7 +101,8 @@ impl Lease {
             (19 | 20 | 23 | 53, 1) => bytes[0].to_string(),
             (option::CLASSLESS_ROUTES, _) => {
                 let routes = wire::read_classless_routes(bytes);
-                let texts: Vec<String> = routes.iter().map(|(to, via)| format!("{to} via {via}")).collect();
+                let texts: Vec<String> =
+                    routes.iter().map(|(to, via)| format!("{to} via {via}")).collect();
                 texts.join(", ")
             }
             (12 | 14 | 15 | 17 | 56 | 60 | 66 | 67 | 114, _)

@@ -131,7 +131,9 @@ impl Machine {
     /// The lease it holds.
     pub fn lease(&self) -> Option<&Lease> {
         match &self.state {
-            State::Bound(held) | State::Renewing(held) | State::Rebinding(held) => Some(&held.lease),
+            State::Bound(held) | State::Renewing(held) | State::Rebinding(held) => {
+                Some(&held.lease)
+            }
             State::Rebooting(_, Some(held)) => Some(&held.lease),
             _ => None,
         }
@@ -196,7 +198,9 @@ impl Machine {
                 self.state = State::Rebinding(held);
                 vec![self.send_renewal(now)]
             }
-            State::Renewing(_) | State::Rebinding(_) => self.lost("the lease ended and no server extended it", now),
+            State::Renewing(_) | State::Rebinding(_) => {
+                self.lost("the lease ended and no server extended it", now)
+            }
         }
     }
 
@@ -212,7 +216,9 @@ impl Machine {
                 self.sent = 0;
                 vec![self.send_request(now)]
             }
-            (Some(Kind::Ack), State::Requesting(asked, _)) if *asked == server => self.take(packet, None, now),
+            (Some(Kind::Ack), State::Requesting(asked, _)) if *asked == server => {
+                self.take(packet, None, now)
+            }
             (Some(Kind::Ack), State::Rebooting(_, held)) => {
                 let held = held.clone();
                 self.take(packet, held, now)
@@ -228,7 +234,8 @@ impl Machine {
             }
             (Some(Kind::Nak), State::Rebooting(_, None)) => self.discover(now),
             (Some(Kind::Nak), State::Rebooting(..) | State::Renewing(_) | State::Rebinding(_)) => {
-                let why = packet.text(option::MESSAGE).map(|why| format!(": {why}")).unwrap_or_default();
+                let why =
+                    packet.text(option::MESSAGE).map(|why| format!(": {why}")).unwrap_or_default();
                 self.lost(&format!("the server {server} refused it{why}"), now)
             }
             _ => Vec::new(),
@@ -254,13 +261,22 @@ impl Machine {
     /// Takes a command.
     pub fn command(&mut self, command: Command, now: Duration) -> Vec<Output> {
         match (command, std::mem::replace(&mut self.state, State::Idle)) {
-            (Command::Renew, State::Bound(held) | State::Renewing(held) | State::Rebinding(held)) => {
+            (
+                Command::Renew,
+                State::Bound(held) | State::Renewing(held) | State::Rebinding(held),
+            ) => {
                 self.begin(now);
                 self.state = State::Renewing(held);
                 vec![self.send_renewal(now)]
             }
             (Command::Renew, State::Idle | State::Init) => self.discover(now),
-            (Command::Release, State::Bound(held) | State::Renewing(held) | State::Rebinding(held) | State::Rebooting(_, Some(held))) => {
+            (
+                Command::Release,
+                State::Bound(held)
+                | State::Renewing(held)
+                | State::Rebinding(held)
+                | State::Rebooting(_, Some(held)),
+            ) => {
                 self.begin(now);
                 let address = held.lease.address.addr();
                 let mut packet = self.message(Kind::Release, now);
@@ -278,13 +294,18 @@ impl Machine {
                 Vec::new()
             }
             // RFC 2131 section 3.7: the link may be another one now.
-            (Command::LinkUp, State::Bound(held) | State::Renewing(held) | State::Rebinding(held)) => {
-                self.reboot(held.lease.address.addr(), Some(held), now)
-            }
-            (Command::LinkUp, State::Init | State::Selecting | State::Requesting(..) | State::Probing(_)) => {
-                self.discover(now)
-            }
-            (Command::LinkDown, State::Selecting | State::Requesting(..) | State::Probing(_) | State::Init) => {
+            (
+                Command::LinkUp,
+                State::Bound(held) | State::Renewing(held) | State::Rebinding(held),
+            ) => self.reboot(held.lease.address.addr(), Some(held), now),
+            (
+                Command::LinkUp,
+                State::Init | State::Selecting | State::Requesting(..) | State::Probing(_),
+            ) => self.discover(now),
+            (
+                Command::LinkDown,
+                State::Selecting | State::Requesting(..) | State::Probing(_) | State::Init,
+            ) => {
                 self.state = State::Init;
                 self.deadline = None;
                 Vec::new()
@@ -377,8 +398,12 @@ impl Machine {
         self.asked = now;
         let mut packet = self.message(Kind::Request, now);
         let (address, server, end, renewing) = match &self.state {
-            State::Renewing(held) => (held.lease.address.addr(), held.lease.server, held.at(held.lease.t2), true),
-            State::Rebinding(held) => (held.lease.address.addr(), held.lease.server, held.at(held.lease.seconds), false),
+            State::Renewing(held) => {
+                (held.lease.address.addr(), held.lease.server, held.at(held.lease.t2), true)
+            }
+            State::Rebinding(held) => {
+                (held.lease.address.addr(), held.lease.server, held.at(held.lease.seconds), false)
+            }
             // Called in these two states only; a message to nobody does no harm.
             _ => (Ipv4Addr::UNSPECIFIED, Ipv4Addr::UNSPECIFIED, now, false),
         };
@@ -406,7 +431,8 @@ impl Machine {
         let mut packet = Packet::request(kind, self.xid, self.mac);
         packet.secs = now.saturating_sub(self.began).as_secs().min(u16::MAX.into()) as u16;
         let default_id = || [&[1][..], &self.mac].concat();
-        let id = self.options.client_id.clone().filter(|id| !id.is_empty()).unwrap_or_else(default_id);
+        let id =
+            self.options.client_id.clone().filter(|id| !id.is_empty()).unwrap_or_else(default_id);
         packet.options.insert(option::CLIENT_ID, id);
         if !matches!(kind, Kind::Release | Kind::Decline) {
             packet.options.insert(option::PARAMETERS, PARAMETERS.to_vec());

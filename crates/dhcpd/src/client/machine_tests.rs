@@ -36,7 +36,9 @@ fn bound(options: Options) -> Machine {
     let discover = client.timer(seconds(0));
     let request = client.packet(&answer(sent(&discover), Kind::Offer), seconds(0));
     let outputs = client.packet(&answer(sent(&request), Kind::Ack), seconds(0));
-    assert!(matches!(outputs.last(), Some(Output::Tell(Event::Bound(lease))) if lease.t1 == 500 && lease.t2 == 875));
+    assert!(
+        matches!(outputs.last(), Some(Output::Tell(Event::Bound(lease))) if lease.t1 == 500 && lease.t2 == 875)
+    );
     client
 }
 
@@ -68,8 +70,10 @@ fn discovers_are_repeated_after_longer_and_longer_pauses() {
 fn it_renews_with_its_server_then_rebinds_with_any_then_loses() {
     let mut client = bound(Options::default());
     let renewal = client.timer(seconds(500));
-    assert!(matches!(&renewal[0], Output::Send(To::Server(ADDRESS, SERVER), p) if p.ciaddr == ADDRESS
-        && !p.options.contains_key(&option::SERVER_ID) && !p.options.contains_key(&option::REQUESTED_ADDRESS)));
+    assert!(
+        matches!(&renewal[0], Output::Send(To::Server(ADDRESS, SERVER), p) if p.ciaddr == ADDRESS
+        && !p.options.contains_key(&option::SERVER_ID) && !p.options.contains_key(&option::REQUESTED_ADDRESS))
+    );
     let mut at = client.deadline().unwrap();
     while at < seconds(875) {
         client.timer(at);

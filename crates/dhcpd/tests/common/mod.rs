@@ -14,13 +14,17 @@ pub fn able(tools: &[&str]) -> bool {
     let root = nix::unistd::geteuid().is_root();
     let found = |tool: &&&str| {
         let paths = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&paths).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]).any(|p| p.join(tool).exists())
+        std::env::split_paths(&paths)
+            .chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")])
+            .any(|p| p.join(tool).exists())
     };
-    let missing: Vec<&str> = ["ip", "unshare", "nsenter"].iter().chain(tools).filter(|t| !found(t)).copied().collect();
+    let missing: Vec<&str> =
+        ["ip", "unshare", "nsenter"].iter().chain(tools).filter(|t| !found(t)).copied().collect();
     if root && missing.is_empty() {
         return true;
     }
-    let why = if root { format!("{} missing", missing.join(", ")) } else { "root is needed".into() };
+    let why =
+        if root { format!("{} missing", missing.join(", ")) } else { "root is needed".into() };
     assert!(std::env::var_os("LABCTL_CI").is_none(), "cannot run: {why}");
     println!("SKIPPED: {why}");
     false
@@ -65,7 +69,8 @@ impl Node {
     pub fn command(&self, line: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["-t", &self.pid().to_string(), "-n", "sh", "-c", &format!("exec {line}")]);
-        command.env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
+        command
+            .env("PATH", format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default()));
         command
     }
 
@@ -75,7 +80,11 @@ impl Node {
 
     pub fn run(&self, line: &str) -> String {
         let output = self.try_run(line);
-        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         assert!(output.status.success(), "{}: {line}: {text}", self.name);
         text
     }
@@ -88,7 +97,13 @@ impl Node {
 
     pub fn start(&mut self, line: &str, log: &Path) {
         let file = std::fs::File::create(log).unwrap();
-        let child = self.command(line).stdout(file.try_clone().unwrap()).stderr(file).stdin(Stdio::null()).spawn().unwrap();
+        let child = self
+            .command(line)
+            .stdout(file.try_clone().unwrap())
+            .stderr(file)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         self.children.push(child);
     }
 
@@ -139,7 +154,8 @@ impl Server {
         let shown = folder.display();
         let text = format!("state: {shown}/state\nadmin: {shown}/admin.sock\n{config}");
         std::fs::write(folder.join("config.yaml"), text).unwrap();
-        let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
+        let log =
+            std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log")).unwrap();
         let _ = std::fs::remove_file(folder.join("admin.sock"));
         let child = node
             .command(&format!("{} --config {shown}/config.yaml", env!("CARGO_BIN_EXE_dhcpd")))
@@ -228,7 +244,10 @@ impl Lan {
     }
 
     pub fn udhcpc(&self, node: &Node, more: &str) -> Output {
-        node.try_run(&format!("udhcpc -i eth0 -f -n -q -t 3 -T 1 -s {} {more}", self.hook.display()))
+        node.try_run(&format!(
+            "udhcpc -i eth0 -f -n -q -t 3 -T 1 -s {} {more}",
+            self.hook.display()
+        ))
     }
 }
 

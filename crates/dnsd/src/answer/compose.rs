@@ -50,7 +50,12 @@ enum Section {
 type Written = Result<(), dnswire::Full>;
 
 impl<'q, 'b> Composer<'q, 'b> {
-    pub(super) fn new(query: &'q Query<'q>, request: &[u8], asked: Asked, out: &'b mut Vec<u8>) -> Self {
+    pub(super) fn new(
+        query: &'q Query<'q>,
+        request: &[u8],
+        asked: Asked,
+        out: &'b mut Vec<u8>,
+    ) -> Self {
         let limit = match query.edns {
             _ if asked.tcp => 65_535,
             Some(edns) => usize::from(edns.size.min(asked.udp_size)).max(512),
@@ -107,7 +112,14 @@ impl<'q, 'b> Composer<'q, 'b> {
         self.finish(code::NOERROR)
     }
 
-    fn one(&mut self, section: Section, owner: &[u8], kind: RecordType, ttl: u32, data: &[u8]) -> Written {
+    fn one(
+        &mut self,
+        section: Section,
+        owner: &[u8],
+        kind: RecordType,
+        ttl: u32,
+        data: &[u8],
+    ) -> Written {
         self.writer.record(owner, kind, ttl, data)?;
         self.counts[section as usize] += 1;
         Ok(())
@@ -147,7 +159,15 @@ impl<'q, 'b> Composer<'q, 'b> {
         }
         let written = match look {
             Look::Node { key, node, wildcard } => {
-                return self.node(zone, authority, owner, name, kind, (key, node, wildcard), encloser);
+                return self.node(
+                    zone,
+                    authority,
+                    owner,
+                    name,
+                    kind,
+                    (key, node, wildcard),
+                    encloser,
+                );
             }
             Look::Cut { .. } if self.may_resolve() => return Next::Elsewhere,
             Look::Cut { key, node } => self.referral(zone, authority, key, node),
@@ -186,14 +206,17 @@ impl<'q, 'b> Composer<'q, 'b> {
                 if wildcard {
                     self.prove(zone, name, encloser, denial::What::Expansion)?;
                 }
-            } else if kind == RecordType::RRSIG && node.sets.iter().any(|set| !set.signatures.is_empty()) {
+            } else if kind == RecordType::RRSIG
+                && node.sets.iter().any(|set| !set.signatures.is_empty())
+            {
                 for set in &node.sets {
                     for data in &set.signatures {
                         self.one(Section::Answer, owner, kind, set.ttl, data)?;
                     }
                 }
             } else {
-                let what = if wildcard { denial::What::WildcardType(key) } else { denial::What::Type };
+                let what =
+                    if wildcard { denial::What::WildcardType(key) } else { denial::What::Type };
                 self.negative(zone, name, encloser, what)?;
             }
             Ok(())
@@ -227,13 +250,21 @@ impl<'q, 'b> Composer<'q, 'b> {
         if self.set(Section::Answer, Zone::owner(key, node), set).is_err() {
             return Next::Full;
         }
-        let names = (Name::from_wire(owner), Name::from_wire(key), set.data.first().map(|d| Name::from_wire(d)));
+        let names = (
+            Name::from_wire(owner),
+            Name::from_wire(key),
+            set.data.first().map(|d| Name::from_wire(d)),
+        );
         let (Ok(name), Ok(old), Some(Ok(new))) = names else { return Next::Done(code::SERVFAIL) };
         let Some(target) = name.replace(&old, &new) else { return Next::Done(code::YXDOMAIN) };
         if self.one(Section::Answer, owner, RecordType::CNAME, set.ttl, target.wire()).is_err() {
             return Next::Full;
         }
-        if self.is_new(target.wire()) { Next::Alias(target.wire().to_vec()) } else { Next::Done(code::NOERROR) }
+        if self.is_new(target.wire()) {
+            Next::Alias(target.wire().to_vec())
+        } else {
+            Next::Done(code::NOERROR)
+        }
     }
 
     /// Sends the client on: the cut's NS set, DS or its absence, glue (RFC 1034 section 4.3.2).
@@ -273,7 +304,13 @@ impl<'q, 'b> Composer<'q, 'b> {
 
     /// Adds the addresses of a name. Below a cut they are glue, without which the referral is
     /// useless: what does not fit then truncates (RFC 9471 section 3.1).
-    fn addresses(&mut self, zone: &Zone, authority: &Authority, target: &[u8], cut: Option<&[u8]>) -> Written {
+    fn addresses(
+        &mut self,
+        zone: &Zone,
+        authority: &Authority,
+        target: &[u8],
+        cut: Option<&[u8]>,
+    ) -> Written {
         let mut lower = [0u8; 255];
         let Some(name) = lower.get_mut(..target.len()) else { return Ok(()) };
         lower_into(target, name);
@@ -304,14 +341,26 @@ impl<'q, 'b> Composer<'q, 'b> {
     }
 
     /// SOA, and proofs in a signed zone (RFC 2308 section 2, RFC 4035 section 3.1.3).
-    fn negative(&mut self, zone: &Zone, name: &[u8], encloser: &[u8], what: denial::What<'_>) -> Written {
+    fn negative(
+        &mut self,
+        zone: &Zone,
+        name: &[u8],
+        encloser: &[u8],
+        what: denial::What<'_>,
+    ) -> Written {
         if let (Some((key, apex)), Some(set)) = (zone.apex(), zone.soa_set()) {
             self.set_with(Section::Authority, Zone::owner(key, apex), set, zone.soa.negative)?;
         }
         self.prove(zone, name, encloser, what)
     }
 
-    fn prove(&mut self, zone: &Zone, name: &[u8], encloser: &[u8], what: denial::What<'_>) -> Written {
+    fn prove(
+        &mut self,
+        zone: &Zone,
+        name: &[u8],
+        encloser: &[u8],
+        what: denial::What<'_>,
+    ) -> Written {
         if !self.dnssec() {
             return Ok(());
         }
@@ -321,4 +370,3 @@ impl<'q, 'b> Composer<'q, 'b> {
         Ok(())
     }
 }
-

@@ -45,7 +45,9 @@ impl Resolver {
         Box::pin(async move {
             let mut servers = self.closest(name, kind, work);
             for _ in 0..REFERRALS {
-                let Some((message, reading)) = self.ask_servers(&mut servers, name, kind, work, depth).await else {
+                let Some((message, reading)) =
+                    self.ask_servers(&mut servers, name, kind, work, depth).await
+                else {
                     return Resolved::failed();
                 };
                 match reading {
@@ -78,7 +80,8 @@ impl Resolver {
             }
             let known = self.cache().get(&here, RecordType::NS, Rank::Hint, now);
             if let Some(Known::Records(records)) = known {
-                let names: Vec<_> = records.iter().filter_map(|r| rdata::target(r.kind, &r.data)).collect();
+                let names: Vec<_> =
+                    records.iter().filter_map(|r| rdata::target(r.kind, &r.data)).collect();
                 let addresses = names.iter().flat_map(|name| self.addresses_known(name)).collect();
                 return Servers { zone: here, names, addresses };
             }
@@ -110,13 +113,16 @@ impl Resolver {
         let mut asked = 0;
         let mut unresolved = servers.names.clone();
         loop {
-            let at: Vec<_> = servers.addresses.drain(..).map(|ip| SocketAddr::new(ip, self.port)).collect();
+            let at: Vec<_> =
+                servers.addresses.drain(..).map(|ip| SocketAddr::new(ip, self.port)).collect();
             for server in self.by_life(&at) {
                 if asked >= SERVERS {
                     return None;
                 }
                 asked += 1;
-                let Some(message) = self.ask(name, kind, server, false, work).await else { continue };
+                let Some(message) = self.ask(name, kind, server, false, work).await else {
+                    continue;
+                };
                 match read(&message, name, kind, &servers.zone) {
                     Reading::Lame => {}
                     reading => return Some((message, reading)),
@@ -142,7 +148,12 @@ impl Resolver {
     fn keep_referral(&self, message: &Message, next: &Servers, zone: &Name) {
         let now = now_ms();
         let mut cache = self.cache();
-        let cut: Vec<_> = message.authority.iter().filter(|r| r.kind == RecordType::NS && r.name == next.zone).cloned().collect();
+        let cut: Vec<_> = message
+            .authority
+            .iter()
+            .filter(|r| r.kind == RecordType::NS && r.name == next.zone)
+            .cloned()
+            .collect();
         cache.put(&next.zone, RecordType::NS, cut, Rank::Hint, now);
         for set in sets(&message.additional, zone) {
             let (owner, kind) = (set[0].name.clone(), set[0].kind);
@@ -164,8 +175,10 @@ fn own_cut(work: &Work, name: &Name) -> Option<Servers> {
     let zone = work.authority.closest(lower.wire())?.zone.clone()?;
     let node = zone.node(lower.wire()).filter(|node| node.place == crate::zone::Place::Cut)?;
     let set = node.set(RecordType::NS)?;
-    let names: Vec<_> = set.data.iter().filter_map(|data| rdata::target(RecordType::NS, data)).collect();
-    let glue = names.iter().filter_map(|name| zone.node(name.lower().wire())?.set(RecordType::A).cloned());
+    let names: Vec<_> =
+        set.data.iter().filter_map(|data| rdata::target(RecordType::NS, data)).collect();
+    let glue =
+        names.iter().filter_map(|name| zone.node(name.lower().wire())?.set(RecordType::A).cloned());
     let addresses = glue
         .flat_map(|set| set.data)
         .filter_map(|data| <[u8; 4]>::try_from(&data[..]).ok().map(IpAddr::from))
@@ -179,7 +192,8 @@ fn read(message: &Message, name: &Name, kind: RecordType, zone: &Name) -> Readin
         return Reading::Lame;
     }
     let useful = message.answers.iter().any(|record| {
-        record.name == *name && (record.kind == kind || record.kind == RecordType::CNAME || kind == RecordType::ANY)
+        record.name == *name
+            && (record.kind == kind || record.kind == RecordType::CNAME || kind == RecordType::ANY)
     });
     if useful || message.rcode == code::NXDOMAIN {
         return Reading::Answer;
@@ -195,10 +209,15 @@ fn read(message: &Message, name: &Name, kind: RecordType, zone: &Name) -> Readin
     match cut {
         Some(cut) if !soa => {
             let next = cut.name.clone();
-            let of_cut = message.authority.iter().filter(|r| r.kind == RecordType::NS && r.name == next);
+            let of_cut =
+                message.authority.iter().filter(|r| r.kind == RecordType::NS && r.name == next);
             let names: Vec<_> = of_cut.filter_map(|r| rdata::target(r.kind, &r.data)).collect();
-            let glue: Vec<_> =
-                message.additional.iter().filter(|r| names.contains(&r.name) && r.name.is_within(zone)).cloned().collect();
+            let glue: Vec<_> = message
+                .additional
+                .iter()
+                .filter(|r| names.contains(&r.name) && r.name.is_within(zone))
+                .cloned()
+                .collect();
             Reading::Referral(Servers { zone: next, names, addresses: addresses(&glue) })
         }
         _ if soa || message.flags.has(Flags::AA) => Reading::Answer,
@@ -208,8 +227,11 @@ fn read(message: &Message, name: &Name, kind: RecordType, zone: &Name) -> Readin
 
 /// The part of an answer that its server may speak of.
 fn resolved(message: Message, name: &Name, kind: RecordType, zone: &Name) -> Resolved {
-    let answers: Vec<_> =
-        message.answers.into_iter().filter(|record| record.name.is_within(zone) && record.class == 1).collect();
+    let answers: Vec<_> = message
+        .answers
+        .into_iter()
+        .filter(|record| record.name.is_within(zone) && record.class == 1)
+        .collect();
     let end = end_of_chain(&answers, name, kind);
     // A denial of a name outside the zone is another server's to make.
     let outside = end.as_ref().is_some_and(|end| !end.is_within(zone));

@@ -15,7 +15,11 @@ use crate::zone::Zone;
 const MOST: usize = 5_000_000;
 
 /// The records of a zone's present version.
-pub(super) async fn transfer(origin: &Name, old: Option<&Zone>, primary: SocketAddr) -> Result<Vec<Entry>, String> {
+pub(super) async fn transfer(
+    origin: &Name,
+    old: Option<&Zone>,
+    primary: SocketAddr,
+) -> Result<Vec<Entry>, String> {
     if let Some(old) = old
         && let Ok(records) = stream(origin, Some(old), primary).await
         && let Some(entries) = incremental(old, records)
@@ -33,14 +37,26 @@ fn is_soa(record: &Record) -> bool {
 }
 
 /// Reads the records of a transfer, both SOA included.
-async fn stream(origin: &Name, old: Option<&Zone>, primary: SocketAddr) -> Result<Vec<Record>, String> {
+async fn stream(
+    origin: &Name,
+    old: Option<&Zone>,
+    primary: SocketAddr,
+) -> Result<Vec<Record>, String> {
     let kind = if old.is_some() { RecordType::IXFR } else { RecordType::AXFR };
     let mut query = Message::query(rand::random(), origin.clone(), kind, false);
     query.edns = None;
     if let Some(set) = old.and_then(Zone::soa_set) {
-        query.authority = set.data.iter().map(|data| Record {
-            name: origin.clone(), kind: RecordType::SOA, class: 1, ttl: set.ttl, data: data.clone(),
-        }).collect();
+        query.authority = set
+            .data
+            .iter()
+            .map(|data| Record {
+                name: origin.clone(),
+                kind: RecordType::SOA,
+                class: 1,
+                ttl: set.ttl,
+                data: data.clone(),
+            })
+            .collect();
     }
     let text = |error: upstream::Error| error.to_string();
     let mut stream = upstream::connect(&query, primary).await.map_err(text)?;

@@ -51,7 +51,10 @@ impl Way {
                 // SAFETY: as above, for IPv6.
                 let name = unsafe { &*ptr::from_ref(&self.name).cast::<libc::sockaddr_in6>() };
                 let address = Ipv6Addr::from(name.sin6_addr.s6_addr);
-                Some(SocketAddrV6::new(address, u16::from_be(name.sin6_port), 0, name.sin6_scope_id).into())
+                Some(
+                    SocketAddrV6::new(address, u16::from_be(name.sin6_port), 0, name.sin6_scope_id)
+                        .into(),
+                )
             }
             _ => None,
         }
@@ -67,7 +70,8 @@ impl Way {
         unsafe {
             let message = &*self.control.as_ptr().cast::<libc::cmsghdr>();
             if message.cmsg_level == libc::IPPROTO_IP && message.cmsg_type == libc::IP_PKTINFO {
-                let info = self.control.as_mut_ptr().cast::<u8>().add(header).cast::<libc::in_pktinfo>();
+                let info =
+                    self.control.as_mut_ptr().cast::<u8>().add(header).cast::<libc::in_pktinfo>();
                 (*info).ipi_ifindex = 0;
             }
         }
@@ -120,10 +124,12 @@ impl Batch {
         let mut headers: [libc::mmsghdr; SIZE] = unsafe { mem::zeroed() };
         for n in 0..SIZE {
             let way = &mut self.ways[n];
-            parts[n] = libc::iovec { iov_base: self.requests[n].as_mut_ptr().cast(), iov_len: BUFFER };
+            parts[n] =
+                libc::iovec { iov_base: self.requests[n].as_mut_ptr().cast(), iov_len: BUFFER };
             let header = &mut headers[n].msg_hdr;
             header.msg_name = ptr::from_mut(&mut way.name).cast();
-            header.msg_namelen = libc::socklen_t::try_from(mem::size_of_val(&way.name)).unwrap_or(128);
+            header.msg_namelen =
+                libc::socklen_t::try_from(mem::size_of_val(&way.name)).unwrap_or(128);
             header.msg_iov = &raw mut parts[n];
             header.msg_iovlen = 1;
             header.msg_control = way.control.as_mut_ptr().cast();
@@ -132,7 +138,15 @@ impl Batch {
         let count = libc::c_uint::try_from(SIZE).unwrap_or(1);
         // SAFETY: every pointer in the headers is to a buffer of the given size that lives in
         // `self` or on this stack until the call returns.
-        let got = unsafe { libc::recvmmsg(socket, headers.as_mut_ptr(), count, libc::MSG_DONTWAIT as _, ptr::null_mut()) };
+        let got = unsafe {
+            libc::recvmmsg(
+                socket,
+                headers.as_mut_ptr(),
+                count,
+                libc::MSG_DONTWAIT as _,
+                ptr::null_mut(),
+            )
+        };
         let got = usize::try_from(got).map_err(|_| io::Error::last_os_error())?;
         for (n, header) in headers.iter().enumerate().take(got) {
             self.sizes[n] = usize::try_from(header.msg_len).unwrap_or(0).min(BUFFER);
@@ -168,7 +182,14 @@ impl Batch {
         while sent < used {
             let rest = libc::c_uint::try_from(used - sent).unwrap_or(0);
             // SAFETY: as in `receive`; `sent` is below the length of `headers`.
-            let done = unsafe { libc::sendmmsg(socket, headers.as_mut_ptr().add(sent), rest, libc::MSG_DONTWAIT as _) };
+            let done = unsafe {
+                libc::sendmmsg(
+                    socket,
+                    headers.as_mut_ptr().add(sent),
+                    rest,
+                    libc::MSG_DONTWAIT as _,
+                )
+            };
             match usize::try_from(done) {
                 Ok(done) if done > 0 => sent += done,
                 // This one cannot be sent (no route, refused earlier): the next may.

@@ -47,7 +47,11 @@ pub(super) async fn serve(service: Arc<Service>, listener: TcpListener) {
     }
 }
 
-async fn connection(service: Arc<Service>, mut stream: TcpStream, client: SocketAddr) -> io::Result<()> {
+async fn connection(
+    service: Arc<Service>,
+    mut stream: TcpStream,
+    client: SocketAddr,
+) -> io::Result<()> {
     let idle = Duration::from_secs(service.config.limits.seconds.max(1));
     let asked = Asked {
         tcp: true,

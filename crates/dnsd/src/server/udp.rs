@@ -54,7 +54,8 @@ pub(super) async fn serve(service: Arc<Service>, socket: std::net::UdpSocket) {
                     let (service, socket) = (service.clone(), socket.clone());
                     let (request, partial, way) = (request.to_vec(), std::mem::take(reply), *way);
                     tokio::spawn(async move {
-                        let mut reply = service.later(verdict, &request, partial, asked, client).await;
+                        let mut reply =
+                            service.later(verdict, &request, partial, asked, client).await;
                         service.note(at_ms, client, false, &request, Some(&reply), started);
                         batch::send_one(socket.as_raw_fd(), &way, &mut reply);
                     });

@@ -64,7 +64,11 @@ pub enum Error {
 
 /// Loads all zones; the lines are for the log.
 /// `old` are the zones so far, whose keys go on where none is kept.
-pub(super) fn all(config: &Config, store: Option<&Store>, old: &Authority) -> Result<(Authority, Vec<String>), Error> {
+pub(super) fn all(
+    config: &Config,
+    store: Option<&Store>,
+    old: &Authority,
+) -> Result<(Authority, Vec<String>), Error> {
     let mut authority = Authority::default();
     let mut said = Vec::new();
     for settings in &config.zones {
@@ -111,7 +115,8 @@ fn primary(
 ) -> Result<Zone, Error> {
     let (text, place) = source_text(origin, settings)?;
     let mistake = |mistake| Error::Zone { zone: origin.clone(), place: place.clone(), mistake };
-    let mut zone = master::parse(origin, &text).and_then(|entries| build(origin, entries)).map_err(mistake)?;
+    let mut zone =
+        master::parse(origin, &text).and_then(|entries| build(origin, entries)).map_err(mistake)?;
     if let Some(kept) = store.and_then(|store| store.zone(origin)) {
         let old = master::parse(origin, &kept.text).and_then(|entries| build(origin, entries));
         match old {
@@ -124,7 +129,9 @@ fn primary(
                 said.push(format!("zone {origin}: its file is new; the changes made before are gone, the serial goes on at {next}"));
             }
             Ok(_) => {}
-            Err(error) => said.push(format!("zone {origin}: what was kept of it is not whole ({error}); its file is used")),
+            Err(error) => said.push(format!(
+                "zone {origin}: what was kept of it is not whole ({error}); its file is used"
+            )),
         }
     }
     signed(settings, key, zone)
@@ -163,13 +170,21 @@ fn key(
 }
 
 /// Signs a zone where it has a key.
-pub(super) fn signed(settings: &config::Zone, key: Option<&Key>, zone: Zone) -> Result<Zone, Error> {
+pub(super) fn signed(
+    settings: &config::Zone,
+    key: Option<&Key>,
+    zone: Zone,
+) -> Result<Zone, Error> {
     let Some(key) = key else { return Ok(zone) };
     let origin = zone.origin.clone();
     let failed = |source| Error::Sign { zone: origin.clone(), source };
     let mut entries = zone.written();
     entries.extend(sign::sign(&zone, key, settings.denial, now_s()).map_err(failed)?);
-    build(&origin, entries).map_err(|mistake| Error::Zone { zone: origin.clone(), place: String::new(), mistake })
+    build(&origin, entries).map_err(|mistake| Error::Zone {
+        zone: origin.clone(),
+        place: String::new(),
+        mistake,
+    })
 }
 
 /// A secondary's last copy, unless it has expired (RFC 1035 section 3.3.13).

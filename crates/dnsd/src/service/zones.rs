@@ -42,7 +42,8 @@ impl Service {
     pub fn changeable(&self, name: &Name) -> Result<(Arc<Held>, Arc<Zone>), ChangeError> {
         let authority = self.authority();
         let lower = name.lower();
-        let held = authority.closest(lower.wire()).ok_or_else(|| ChangeError::NoZone(name.clone()))?;
+        let held =
+            authority.closest(lower.wire()).ok_or_else(|| ChangeError::NoZone(name.clone()))?;
         if !held.settings.primaries.is_empty() {
             return Err(ChangeError::Secondary(held.origin.clone()));
         }
@@ -68,7 +69,9 @@ impl Service {
     fn keep_primary(&self, held: &Held, zone: &Zone) -> Result<(), ChangeError> {
         if let Some(store) = &self.store {
             let (source, _) = load::source_text(&held.origin, &held.settings)?;
-            store.keep_zone(&held.origin, &fingerprint(&source), &zone.text(false)).map_err(Error::from)?;
+            store
+                .keep_zone(&held.origin, &fingerprint(&source), &zone.text(false))
+                .map_err(Error::from)?;
         }
         Ok(())
     }
@@ -158,7 +161,9 @@ impl Service {
     pub(crate) fn expire_copy(&self, origin: &Name) {
         let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = self.authority().get(origin).filter(|held| held.zone.is_some()) {
-            self.say(&format!("zone {origin}: no primary was reached for too long; the copy has expired"));
+            self.say(&format!(
+                "zone {origin}: no primary was reached for too long; the copy has expired"
+            ));
             self.put(Held { zone: None, ..Held::clone(held) });
         }
     }

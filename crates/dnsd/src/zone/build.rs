@@ -25,7 +25,13 @@ pub fn build(origin: &Name, entries: Vec<Entry>) -> Result<Zone, Mistake> {
     let wrong = |entry: &Entry, why: String| Err(Mistake::new(entry.line, why));
     for entry in entries {
         if !entry.name.is_within(origin) {
-            return wrong(&entry, format!("{} is not in the zone {origin}; a final dot makes a name complete", entry.name));
+            return wrong(
+                &entry,
+                format!(
+                    "{} is not in the zone {origin}; a final dot makes a name complete",
+                    entry.name
+                ),
+            );
         }
         match entry.kind {
             RecordType::NSEC3 => {
@@ -45,7 +51,12 @@ pub fn build(origin: &Name, entries: Vec<Entry>) -> Result<Zone, Mistake> {
         let line = *lines.entry((owner.clone(), entry.kind)).or_insert(entry.line);
         let node = nodes.entry(owner).or_insert_with_key(|key| empty(key, &entry.name));
         let Some(set) = node.sets.iter_mut().find(|set| set.kind == entry.kind) else {
-            let set = Set { kind: entry.kind, ttl: entry.ttl, data: vec![entry.data], signatures: Vec::new() };
+            let set = Set {
+                kind: entry.kind,
+                ttl: entry.ttl,
+                data: vec![entry.data],
+                signatures: Vec::new(),
+            };
             node.sets.push(set);
             continue;
         };
@@ -53,8 +64,13 @@ pub fn build(origin: &Name, entries: Vec<Entry>) -> Result<Zone, Mistake> {
         let same = set.data.iter().any(|data| same_data(entry.kind, data, &entry.data));
         let single = matches!(entry.kind, RecordType::SOA | RecordType::CNAME | RecordType::DNAME);
         if !same && single {
-            return wrong(&entry, format!(
-                "{} has a {} record already (line {line}); there can be one only", entry.name, entry.kind));
+            return wrong(
+                &entry,
+                format!(
+                    "{} has a {} record already (line {line}); there can be one only",
+                    entry.name, entry.kind
+                ),
+            );
         }
         if !same {
             set.data.push(entry.data);
@@ -68,7 +84,8 @@ pub fn build(origin: &Name, entries: Vec<Entry>) -> Result<Zone, Mistake> {
     let soa = check_apex(origin, &key, &nodes)?;
     place(&mut nodes, &key);
     let proofs = proofs(origin, &key, &nodes, hashed);
-    let mut zone = Zone { origin: origin.clone(), key, nodes, soa, proofs, warnings: Vec::new(), count: 0 };
+    let mut zone =
+        Zone { origin: origin.clone(), key, nodes, soa, proofs, warnings: Vec::new(), count: 0 };
     zone.count = zone.entries().count();
     zone.warnings = warnings(&zone);
     Ok(zone)
@@ -104,13 +121,19 @@ fn attach(nodes: &mut ByKey<Node>, hashed: &mut Vec<Entry>, entry: Entry) {
 }
 
 /// RFC 1034 section 3.6.2: a name with CNAME has nothing else (but DNSSEC's, RFC 4034 section 2.5).
-fn check_aliases(nodes: &ByKey<Node>, lines: &HashMap<(Key, RecordType), usize>) -> Result<(), Mistake> {
+fn check_aliases(
+    nodes: &ByKey<Node>,
+    lines: &HashMap<(Key, RecordType), usize>,
+) -> Result<(), Mistake> {
     for (key, node) in nodes {
         if node.set(RecordType::CNAME).is_none() {
             continue;
         }
         let other = node.sets.iter().find(|set| {
-            !matches!(set.kind, RecordType::CNAME | RecordType::NSEC | RecordType::KEY | RecordType::SIG)
+            !matches!(
+                set.kind,
+                RecordType::CNAME | RecordType::NSEC | RecordType::KEY | RecordType::SIG
+            )
         });
         if let Some(other) = other {
             let line = |kind| lines.get(&(key.clone(), kind)).copied().unwrap_or(0);
@@ -118,7 +141,10 @@ fn check_aliases(nodes: &ByKey<Node>, lines: &HashMap<(Key, RecordType), usize>)
             let name = Name::from_wire(key).map(|name| name.to_string()).unwrap_or_default();
             return Err(Mistake::new(
                 alias.max(other_line),
-                format!("{name} has a CNAME record and a {} record: an alias has nothing else (RFC 1034 section 3.6.2)", other.kind),
+                format!(
+                    "{name} has a CNAME record and a {} record: an alias has nothing else (RFC 1034 section 3.6.2)",
+                    other.kind
+                ),
             ));
         }
     }
@@ -152,7 +178,8 @@ fn check_apex(origin: &Name, key: &[u8], nodes: &ByKey<Node>) -> Result<Soa, Mis
         return Err(missing("NS", "NS ns"));
     }
     let numbers = set.data.first().and_then(|data| data.last_chunk::<20>());
-    let numbers = numbers.ok_or_else(|| missing("complete SOA", "SOA ns admin 1 3600 900 604800 300"))?;
+    let numbers =
+        numbers.ok_or_else(|| missing("complete SOA", "SOA ns admin 1 3600 900 604800 300"))?;
     let at = |n: usize| {
         let bytes = numbers.as_chunks::<4>().0.get(n).copied().unwrap_or_default();
         u32::from_be_bytes(bytes)
@@ -220,13 +247,16 @@ fn proofs(origin: &Name, apex: &[u8], nodes: &ByKey<Node>, hashed: Vec<Entry>) -
             data: Vec::new(),
             signatures: Vec::new(),
         });
-        let list = if entry.kind == RecordType::NSEC3 { &mut set.data } else { &mut set.signatures };
+        let list =
+            if entry.kind == RecordType::NSEC3 { &mut set.data } else { &mut set.signatures };
         list.push(entry.data);
     }
     for (name, set) in found {
         let label = name.labels().next().map(String::from_utf8_lossy);
         let hash = label.and_then(|label| dnswire::text::unbase32hex(&label).ok());
-        if let (Some(hash), true) = (hash, name.parent().as_ref() == Some(origin) && !set.data.is_empty()) {
+        if let (Some(hash), true) =
+            (hash, name.parent().as_ref() == Some(origin) && !set.data.is_empty())
+        {
             chain.chain.push((hash.into(), name, set));
         }
     }
@@ -256,12 +286,17 @@ fn warnings(zone: &Zone) -> Vec<String> {
                         found.push(format!("{owner} {kind} points at {target}, which is an alias"));
                     }
                     super::Look::Node { node, .. }
-                        if node.set(RecordType::A).is_none() && node.set(RecordType::AAAA).is_none() =>
+                        if node.set(RecordType::A).is_none()
+                            && node.set(RecordType::AAAA).is_none() =>
                     {
-                        found.push(format!("{owner} {kind} points at {target}, which has no address"));
+                        found.push(format!(
+                            "{owner} {kind} points at {target}, which has no address"
+                        ));
                     }
                     super::Look::Nothing { .. } => {
-                        found.push(format!("{owner} {kind} points at {target}, which does not exist"));
+                        found.push(format!(
+                            "{owner} {kind} points at {target}, which does not exist"
+                        ));
                     }
                     _ => {}
                 }

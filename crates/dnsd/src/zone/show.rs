@@ -12,7 +12,11 @@ use crate::master::Entry;
 pub fn is_made_by_signing(kind: RecordType) -> bool {
     matches!(
         kind,
-        RecordType::RRSIG | RecordType::NSEC | RecordType::NSEC3 | RecordType::NSEC3PARAM | RecordType::DNSKEY
+        RecordType::RRSIG
+            | RecordType::NSEC
+            | RecordType::NSEC3
+            | RecordType::NSEC3PARAM
+            | RecordType::DNSKEY
     )
 }
 
@@ -25,7 +29,11 @@ fn of_set<'z>(name: Name, set: &'z Set) -> impl Iterator<Item = Entry> + 'z {
         data: data.into(),
     };
     let signatures = set.signatures.iter().map(|data| (RecordType::RRSIG, data));
-    set.data.iter().map(|data| (set.kind, data)).chain(signatures).map(move |(kind, data)| entry(kind, data))
+    set.data
+        .iter()
+        .map(|data| (set.kind, data))
+        .chain(signatures)
+        .map(move |(kind, data)| entry(kind, data))
 }
 
 impl Zone {
@@ -40,13 +48,20 @@ impl Zone {
     pub fn soa(&self) -> Option<Entry> {
         let set = self.soa_set()?;
         let data = set.data.first()?.clone();
-        Some(Entry { line: 0, name: self.origin.clone(), ttl: set.ttl, kind: RecordType::SOA, data })
+        Some(Entry {
+            line: 0,
+            name: self.origin.clone(),
+            ttl: set.ttl,
+            kind: RecordType::SOA,
+            data,
+        })
     }
 
     /// All records in no order, signatures included.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         let nodes = self.nodes.iter().flat_map(|(key, node)| {
-            let name = Name::from_wire(Self::owner(key, node)).unwrap_or_else(|_| self.origin.clone());
+            let name =
+                Name::from_wire(Self::owner(key, node)).unwrap_or_else(|_| self.origin.clone());
             node.sets.iter().flat_map(move |set| of_set(name.clone(), set))
         });
         let chain = match &self.proofs {
@@ -64,7 +79,9 @@ impl Zone {
             RecordType::NS => (1, 0),
             RecordType(number) => (2, number),
         };
-        all.sort_by(|a, b| a.name.cmp(&b.name).then(rank(a.kind).cmp(&rank(b.kind))).then(a.data.cmp(&b.data)));
+        all.sort_by(|a, b| {
+            a.name.cmp(&b.name).then(rank(a.kind).cmp(&rank(b.kind))).then(a.data.cmp(&b.data))
+        });
         all
     }
 

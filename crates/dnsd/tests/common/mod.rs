@@ -97,7 +97,8 @@ impl Drop for Running {
 
 /// Starts a program and waits until it accepts on TCP.
 pub fn start(mut command: Command, address: SocketAddr) -> Running {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(address).is_err() {
         if child.try_wait().unwrap().is_some() || Instant::now() > until {
@@ -126,7 +127,13 @@ pub fn dnsd(folder: &Path, name: &str, ip: &str, port: u16, config: &str) -> Run
 /// Our server with the two zones.
 pub fn lab(folder: &Path) -> Running {
     zones(folder);
-    dnsd(folder, "lab", "127.0.0.1", free_port(), "zones: [{ name: lab.test, file: lab.zone, allow_transfer: [127.0.0.0/8] }, { name: other.test, file: other.zone }]")
+    dnsd(
+        folder,
+        "lab",
+        "127.0.0.1",
+        free_port(),
+        "zones: [{ name: lab.test, file: lab.zone, allow_transfer: [127.0.0.0/8] }, { name: other.test, file: other.zone }]",
+    )
 }
 
 /// Writes the two zones.
@@ -149,7 +156,12 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 /// What dig prints.
 pub fn dig(server: SocketAddr, words: &str) -> Option<String> {
     let mut command = Command::new(tool("dig")?);
-    command.arg(format!("@{}", server.ip())).args(["-p", &server.port().to_string(), "+time=3", "+tries=2"]);
+    command.arg(format!("@{}", server.ip())).args([
+        "-p",
+        &server.port().to_string(),
+        "+time=3",
+        "+tries=2",
+    ]);
     let output = command.args(words.split_whitespace()).output().unwrap();
     Some(String::from_utf8(output.stdout).unwrap())
 }
@@ -167,12 +179,20 @@ pub struct Ask {
 
 impl Ask {
     pub fn new(name: &str, kind: &str) -> Self {
-        Self { name: name.into(), kind: kind.into(), dnssec: false, size: Some(1232), class: 1, recursion: false }
+        Self {
+            name: name.into(),
+            kind: kind.into(),
+            dnssec: false,
+            size: Some(1232),
+            class: 1,
+            recursion: false,
+        }
     }
 
     pub fn message(&self) -> Message {
         let kind: RecordType = self.kind.parse().unwrap();
-        let mut message = Message::query(4711, Name::complete(&self.name).unwrap(), kind, self.recursion);
+        let mut message =
+            Message::query(4711, Name::complete(&self.name).unwrap(), kind, self.recursion);
         message.edns = self.size.map(|size| Edns { size, dnssec: self.dnssec, ..Edns::default() });
         message.questions[0].class = self.class;
         message
@@ -196,7 +216,8 @@ pub fn exchange(server: SocketAddr, bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// Asks by UDP.
 pub fn ask(server: SocketAddr, ask: &Ask) -> Message {
-    let bytes = exchange(server, &ask.message().write(512)).unwrap_or_else(|| panic!("{server} is silent: {ask:?}"));
+    let bytes = exchange(server, &ask.message().write(512))
+        .unwrap_or_else(|| panic!("{server} is silent: {ask:?}"));
     Message::read(&bytes).unwrap()
 }
 
@@ -217,7 +238,8 @@ pub fn texts(records: &[dnswire::Record]) -> Vec<String> {
 
 /// The rcode, whether authoritative, and the sorted data of the answers.
 pub fn brief(message: &Message) -> (String, bool, Vec<String>) {
-    let mut data: Vec<_> = message.answers.iter().map(|r| format!("{} {}", r.kind, r.text())).collect();
+    let mut data: Vec<_> =
+        message.answers.iter().map(|r| format!("{} {}", r.kind, r.text())).collect();
     data.sort();
     (message.rcode_word(), message.flags.has(Flags::AA), data)
 }
@@ -243,19 +265,69 @@ pub fn wait_for<T>(what: &str, mut probe: impl FnMut() -> Option<T>) -> T {
 /// The questions that the servers are compared by.
 pub fn questions() -> Vec<Ask> {
     let mut all: Vec<Ask> = [
-        "lab.test SOA", "lab.test NS", "lab.test MX", "lab.test TXT", "lab.test CAA", "lab.test A", "lab.test SRV",
-        "ns1.lab.test A", "mail.lab.test A", "mail.lab.test AAAA", "mail.lab.test TXT", "web.lab.test A",
-        "WWW.Lab.TEST A", "www.lab.test CNAME", "www.lab.test AAAA", "www.lab.test MX", "deep.lab.test A",
-        "dead.lab.test A", "far.lab.test A", "loop.lab.test A", "_dmarc.lab.test TXT", "sel._domainkey.lab.test TXT",
-        "_imap._tcp.lab.test SRV", "_tcp.lab.test A", "_domainkey.lab.test TXT", "nope.lab.test A",
-        "nope.nope.lab.test MX", "x.web.lab.test A", "y.wild.lab.test A", "y.wild.lab.test MX", "y.wild.lab.test TXT",
-        "a.y.wild.lab.test A", "x.wild.lab.test A", "x.wild.lab.test TXT", "a.x.wild.lab.test A", "wild.lab.test A",
-        "*.wild.lab.test A", "y.alias.lab.test A", "y.alias.lab.test CNAME", "ent.lab.test A", "b.ent.lab.test A",
-        "a.b.ent.lab.test A", "x.b.ent.lab.test A", "sub.lab.test A", "sub.lab.test NS", "sub.lab.test DS",
-        "www.sub.lab.test A", "ns.sub.lab.test A", "signed.lab.test DS", "www.signed.lab.test A", "dn.lab.test DNAME",
-        "www.dn.lab.test DNAME", "dn.lab.test A", "unknown.lab.test TYPE65280", "info.lab.test HINFO",
-        "big.lab.test TXT", "other.test SOA", "www.other.test A", "nowhere.example A", "test A", "lab.test DS",
-        "lab.test ANY", "web.lab.test ANY",
+        "lab.test SOA",
+        "lab.test NS",
+        "lab.test MX",
+        "lab.test TXT",
+        "lab.test CAA",
+        "lab.test A",
+        "lab.test SRV",
+        "ns1.lab.test A",
+        "mail.lab.test A",
+        "mail.lab.test AAAA",
+        "mail.lab.test TXT",
+        "web.lab.test A",
+        "WWW.Lab.TEST A",
+        "www.lab.test CNAME",
+        "www.lab.test AAAA",
+        "www.lab.test MX",
+        "deep.lab.test A",
+        "dead.lab.test A",
+        "far.lab.test A",
+        "loop.lab.test A",
+        "_dmarc.lab.test TXT",
+        "sel._domainkey.lab.test TXT",
+        "_imap._tcp.lab.test SRV",
+        "_tcp.lab.test A",
+        "_domainkey.lab.test TXT",
+        "nope.lab.test A",
+        "nope.nope.lab.test MX",
+        "x.web.lab.test A",
+        "y.wild.lab.test A",
+        "y.wild.lab.test MX",
+        "y.wild.lab.test TXT",
+        "a.y.wild.lab.test A",
+        "x.wild.lab.test A",
+        "x.wild.lab.test TXT",
+        "a.x.wild.lab.test A",
+        "wild.lab.test A",
+        "*.wild.lab.test A",
+        "y.alias.lab.test A",
+        "y.alias.lab.test CNAME",
+        "ent.lab.test A",
+        "b.ent.lab.test A",
+        "a.b.ent.lab.test A",
+        "x.b.ent.lab.test A",
+        "sub.lab.test A",
+        "sub.lab.test NS",
+        "sub.lab.test DS",
+        "www.sub.lab.test A",
+        "ns.sub.lab.test A",
+        "signed.lab.test DS",
+        "www.signed.lab.test A",
+        "dn.lab.test DNAME",
+        "www.dn.lab.test DNAME",
+        "dn.lab.test A",
+        "unknown.lab.test TYPE65280",
+        "info.lab.test HINFO",
+        "big.lab.test TXT",
+        "other.test SOA",
+        "www.other.test A",
+        "nowhere.example A",
+        "test A",
+        "lab.test DS",
+        "lab.test ANY",
+        "web.lab.test ANY",
     ]
     .iter()
     .map(|line| {
@@ -263,7 +335,11 @@ pub fn questions() -> Vec<Ask> {
         Ask::new(name, kind)
     })
     .collect();
-    for (name, kind, size) in [("big.lab.test", "TXT", None), ("big.lab.test", "TXT", Some(512)), ("web.lab.test", "A", None)] {
+    for (name, kind, size) in [
+        ("big.lab.test", "TXT", None),
+        ("big.lab.test", "TXT", Some(512)),
+        ("web.lab.test", "A", None),
+    ] {
         all.push(Ask { size, ..Ask::new(name, kind) });
     }
     all.push(Ask { dnssec: true, ..Ask::new("nope.lab.test", "A") });

@@ -86,7 +86,9 @@ pub async fn plan(docker: &Docker, deployment: &Deployment) -> Result<Plan> {
         let wanted = deployment.networks.iter().any(|network| network.name == name);
         let nodes = members.get(name.as_str()).copied().unwrap_or(0);
         match subnet(network) {
-            Some(subnet) if wanted && subnets::capacity(subnet) >= nodes && !kept.contains_key(&name) => {
+            Some(subnet)
+                if wanted && subnets::capacity(subnet) >= nodes && !kept.contains_key(&name) =>
+            {
                 changes.keep.push(format!("network {name}"));
                 kept.insert(name, (id, subnet));
             }
@@ -122,7 +124,8 @@ pub async fn plan(docker: &Docker, deployment: &Deployment) -> Result<Plan> {
             Some(container) => {
                 let same = observe::label(container, labels::HASH) == Some(&hash(docker, node));
                 // `created` and `dead` are remains of an `up` that was killed half way.
-                let whole = !matches!(observe::state(container).as_str(), "created" | "dead" | "removing");
+                let whole =
+                    !matches!(observe::state(container).as_str(), "created" | "dead" | "removing");
                 if !same || moved || !whole {
                     changes.replace.push(label);
                     new_nodes.insert(name.to_owned());
@@ -162,7 +165,8 @@ pub async fn apply(
     let mut networks = plan.kept.clone();
     networks.extend(create_networks(docker, deployment, &plan.new_networks, progress).await?);
     let addresses = addresses(deployment, &plan, &networks)?;
-    let site = Site { docker, deployment, image: &image, networks: &networks, addresses: &addresses };
+    let site =
+        Site { docker, deployment, image: &image, networks: &networks, addresses: &addresses };
     let mut work = Vec::new();
     for node in &deployment.nodes {
         if plan.new_nodes.contains(node.name()) {
@@ -198,8 +202,11 @@ async fn write_document(docker: &Docker, deployment: &Deployment, found: &Object
         for (label, value) in &deployment.labels {
             all.insert(format!("{}{label}", labels::OWN), value.clone());
         }
-        let request =
-            VolumeCreateRequest { name: Some(name.clone()), labels: Some(all), ..Default::default() };
+        let request = VolumeCreateRequest {
+            name: Some(name.clone()),
+            labels: Some(all),
+            ..Default::default()
+        };
         let api = docker.api.clone();
         docker
             .settle("keep the lab with its instance".into(), async move {
@@ -327,8 +334,7 @@ async fn create_network(
             ..NetworkCreateRequest::default()
         };
         let api = docker.api.clone();
-        let result =
-            docker.inflight.spawn(async move { api.create_network(request).await }).await;
+        let result = docker.inflight.spawn(async move { api.create_network(request).await }).await;
         match result {
             Ok(Ok(created)) => return Ok((created.id, *subnet)),
             Ok(Err(error)) => {
@@ -445,7 +451,11 @@ async fn create_node(site: &Site<'_>, node: &NodeSpec, progress: Progress<'_>) -
     if word.len() > inline::MAX {
         return Err(Error::failed(
             format!("configure node {name}"),
-            format!("its files are too large together: {} bytes packed, {} at most", word.len(), inline::MAX),
+            format!(
+                "its files are too large together: {} bytes packed, {} at most",
+                word.len(),
+                inline::MAX
+            ),
         ));
     }
     let mut endpoints = endpoints.into_iter();
@@ -458,8 +468,9 @@ async fn create_node(site: &Site<'_>, node: &NodeSpec, progress: Progress<'_>) -
         stop_signal: Some("SIGTERM".into()),
         stop_timeout: Some(2),
         host_config: Some(host_config(node, first.as_ref().map(|(id, _)| id.clone()))),
-        networking_config: first
-            .map(|(id, endpoint)| NetworkingConfig { endpoints_config: Some(HashMap::from([(id, endpoint)])) }),
+        networking_config: first.map(|(id, endpoint)| NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(id, endpoint)])),
+        }),
         ..ContainerCreateBody::default()
     };
     let container = labels::container(&deployment.instance, name);
@@ -539,13 +550,10 @@ fn limits(node: &NodeSpec) -> HostConfig {
 fn host_config(node: &NodeSpec, network: Option<String>) -> HostConfig {
     let forwarding = if node.config.forwarding { "1" } else { "0" };
     let sysctl = |name: &str, value: &str| (format!("net.ipv4.{name}"), value.to_owned());
-    let tmpfs = |path: &str, options: &str| {
-        (path.to_owned(), format!("rw,nosuid,nodev,noexec,{options}"))
-    };
-    let mut folders = HashMap::from([
-        tmpfs("/tmp", "size=16m,mode=1777"),
-        tmpfs("/run", "size=8m,mode=755"),
-    ]);
+    let tmpfs =
+        |path: &str, options: &str| (path.to_owned(), format!("rw,nosuid,nodev,noexec,{options}"));
+    let mut folders =
+        HashMap::from([tmpfs("/tmp", "size=16m,mode=1777"), tmpfs("/run", "size=8m,mode=755")]);
     if let Some(bytes) = node.limits.disk {
         folders.extend([tmpfs(node::paths::STATE, &format!("size={bytes},mode=755"))]);
     }

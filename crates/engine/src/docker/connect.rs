@@ -50,9 +50,7 @@ fn context(folder: Option<&Path>, name: &str) -> Result<String> {
     let id: String = Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect();
     folder
         .and_then(|folder| json(&folder.join("contexts/meta").join(id).join("meta.json")))
-        .and_then(|meta| {
-            Some(meta.pointer("/Endpoints/docker/Host")?.as_str()?.to_owned())
-        })
+        .and_then(|meta| Some(meta.pointer("/Endpoints/docker/Host")?.as_str()?.to_owned()))
         .ok_or_else(|| Error::Unavailable {
             message: format!("the Docker context `{name}` does not exist"),
             help: "`docker context ls` lists them; unset DOCKER_CONTEXT for the default".into(),
@@ -73,16 +71,18 @@ pub fn unavailable(host: &str, error: &bollard::errors::Error) -> Error {
     if text.contains("Permission denied") {
         Error::Unavailable {
             message: format!("Docker at {host} refuses this user: permission denied"),
-            help: "add yourself to the group `docker` (`sudo usermod -aG docker $USER`, then log in \
+            help:
+                "add yourself to the group `docker` (`sudo usermod -aG docker $USER`, then log in \
                    again), or use `--engine embedded`"
-                .into(),
+                    .into(),
         }
     } else {
         Error::Unavailable {
             message: format!("no Docker daemon answers at {host}: {text}"),
-            help: "start it (`sudo systemctl start docker`, or Docker Desktop), set DOCKER_HOST, or \
+            help:
+                "start it (`sudo systemctl start docker`, or Docker Desktop), set DOCKER_HOST, or \
                    use `--engine embedded`, which needs no Docker"
-                .into(),
+                    .into(),
         }
     }
 }

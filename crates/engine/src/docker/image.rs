@@ -35,7 +35,8 @@ pub async fn ensure(
     commands: &[String],
     loading: impl Fn(),
 ) -> Result<String> {
-    let parts = Parts::collect(commands).map_err(|e| Error::failed("look at labctl's own files", e))?;
+    let parts =
+        Parts::collect(commands).map_err(|e| Error::failed("look at labctl's own files", e))?;
     let tag = format!("{REPOSITORY}:{}", parts.key().map_err(|e| Error::failed("stat labctl", e))?);
     match docker.inspect_image(&tag).await {
         Ok(_) => return Ok(tag),
@@ -49,8 +50,7 @@ pub async fn ensure(
         .map_err(|error| Error::failed("make the node image", error))?
         .map_err(|error| Error::failed("make the node image", error))?;
     let options = ImportImageOptionsBuilder::default().quiet(true).build();
-    let mut lines =
-        docker.import_image(options, bollard::body_full(Bytes::from(archive)), None);
+    let mut lines = docker.import_image(options, bollard::body_full(Bytes::from(archive)), None);
     while let Some(line) = lines.next().await {
         let line = line.map_err(|error| Error::failed("load the node image", error))?;
         if let Some(detail) = line.error_detail {
@@ -154,7 +154,11 @@ impl Parts {
     fn layer(&self) -> std::io::Result<Vec<u8>> {
         let mut tar = tar::Builder::new(Vec::new());
         for folder in ["bin", "lib", "lib64", "usr", "usr/lib", "var", "var/lib"] {
-            tar.append_data(&mut header(tar::EntryType::Directory, 0o555, 1), folder, std::io::empty())?;
+            tar.append_data(
+                &mut header(tar::EntryType::Directory, 0o555, 1),
+                folder,
+                std::io::empty(),
+            )?;
         }
         for (folder, mode) in [
             ("etc", 0o755),
@@ -165,10 +169,17 @@ impl Parts {
             ("tmp", 0o1777),
             ("var/lib/labctl", 0o755),
         ] {
-            tar.append_data(&mut header(tar::EntryType::Directory, mode, 0), folder, std::io::empty())?;
+            tar.append_data(
+                &mut header(tar::EntryType::Directory, mode, 0),
+                folder,
+                std::io::empty(),
+            )?;
         }
         for (name, text) in [
-            ("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n"),
+            (
+                "etc/passwd",
+                "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+            ),
             ("etc/group", "root:x:0:\nnogroup:x:65534:\n"),
             ("etc/nsswitch.conf", "hosts: files dns\n"),
         ] {
@@ -239,7 +250,10 @@ fn mapped_libraries(program: &Path) -> std::io::Result<Vec<PathBuf>> {
 fn aliases(library: &Path) -> std::io::Result<Vec<String>> {
     let (Some(folder), Some(stem)) = (
         library.parent(),
-        library.file_name().and_then(|name| name.to_str()).and_then(|name| name.split(['-', '.']).next()),
+        library
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(|name| name.split(['-', '.']).next()),
     ) else {
         return Ok(Vec::new());
     };

@@ -95,7 +95,9 @@ impl Docker {
             Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
                 Err(self.no_node(instance, node).await)
             }
-            Err(error) => Err(Error::failed(format!("look at node {node}"), connect::chain(&error))),
+            Err(error) => {
+                Err(Error::failed(format!("look at node {node}"), connect::chain(&error)))
+            }
         }
     }
 
@@ -118,7 +120,8 @@ impl Engine for Docker {
     async fn info(&self) -> Result<Info> {
         let version =
             self.api.version().await.map_err(|error| connect::unavailable(&self.host, &error))?;
-        let info = self.api.info().await.map_err(|error| connect::unavailable(&self.host, &error))?;
+        let info =
+            self.api.info().await.map_err(|error| connect::unavailable(&self.host, &error))?;
         let mut facts = vec![
             ("API".to_owned(), version.api_version.clone().unwrap_or_default()),
             ("system".to_owned(), info.operating_system.unwrap_or_default()),
@@ -127,13 +130,10 @@ impl Engine for Docker {
             ("cgroups".to_owned(), info.cgroup_version.map(|v| v.to_string()).unwrap_or_default()),
         ];
         if let (Some(cpus), Some(memory)) = (info.ncpu, info.mem_total) {
-            facts.push(("size".to_owned(), format!("{cpus} processors, {} MB", memory / 1_000_000)));
+            facts
+                .push(("size".to_owned(), format!("{cpus} processors, {} MB", memory / 1_000_000)));
         }
-        Ok(Info {
-            engine: "docker".into(),
-            version: version.version.unwrap_or_default(),
-            facts,
-        })
+        Ok(Info { engine: "docker".into(), version: version.version.unwrap_or_default(), facts })
     }
 
     async fn supports(&self, deployment: &Deployment) -> Result<()> {
@@ -141,9 +141,14 @@ impl Engine for Docker {
             let Some(image) = &node.image else { continue };
             match self.api.inspect_image(image).await {
                 Ok(_) => {}
-                Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+                Err(bollard::errors::Error::DockerResponseServerError {
+                    status_code: 404, ..
+                }) => {
                     return Err(Error::Unsupported {
-                        message: format!("node {} needs the image {image}, which this Docker does not have", node.name()),
+                        message: format!(
+                            "node {} needs the image {image}, which this Docker does not have",
+                            node.name()
+                        ),
                         help: format!("`docker pull {image}`, or `docker load` it from a file"),
                     });
                 }
@@ -211,9 +216,10 @@ impl Engine for Docker {
     async fn start(&self, instance: &str, node: &str) -> Result<()> {
         let name = self.container(instance, node).await?;
         let api = self.api.clone();
-        self.settle(format!("start node {node}"), async move {
-            api.start_container(&name, None).await
-        })
+        self.settle(
+            format!("start node {node}"),
+            async move { api.start_container(&name, None).await },
+        )
         .await?;
         self.rejoin(instance, node).await
     }
@@ -254,7 +260,9 @@ impl Docker {
         let options = RestartContainerOptionsBuilder::default().t(2).build();
         match self.api.restart_container(&name, Some(options)).await {
             Ok(())
-            | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+                Ok(())
+            }
             Err(error) => Err(Error::failed(format!("restart the image of node {node}"), error)),
         }
     }

@@ -71,7 +71,8 @@ pub fn state(container: &ContainerSummary) -> String {
 pub async fn instances(docker: &Docker) -> Result<Vec<Instance>> {
     let all = objects(docker, labels::any()).await?;
     let mut found = BTreeMap::<String, Instance>::new();
-    let mut of = |labels: Option<&HashMap<String, String>>, change: &mut dyn FnMut(&mut Instance)| {
+    let mut of = |labels: Option<&HashMap<String, String>>,
+                  change: &mut dyn FnMut(&mut Instance)| {
         let Some(labels) = labels else { return };
         let Some(name) = labels.get(labels::INSTANCE) else { return };
         let instance = found.entry(name.clone()).or_default();

@@ -91,7 +91,9 @@ pub async fn container(docker: &Docker, id: &str, node: &str) -> Result<()> {
                 Err(bollard::errors::Error::DockerResponseServerError {
                     status_code: 404 | 409,
                     message,
-                }) if message.contains("No such container") || message.contains("already in progress") => {
+                }) if message.contains("No such container")
+                    || message.contains("already in progress") =>
+                {
                     Ok(())
                 }
                 other => other,
@@ -129,7 +131,9 @@ async fn network(docker: &Docker, id: &str, name: &str) -> Result<()> {
     }
     let why = last.unwrap_or_default();
     let why = if why.contains("active endpoints") {
-        format!("{why}; Docker has lost count of it: `systemctl restart docker`, then `labctl down` again")
+        format!(
+            "{why}; Docker has lost count of it: `systemctl restart docker`, then `labctl down` again"
+        )
     } else {
         why
     };
@@ -143,7 +147,9 @@ pub async fn volume(docker: &Docker, name: &str) -> Result<()> {
     docker
         .settle(format!("remove volume {name}"), async move {
             match api.remove_volume(&volume, Some(options)).await {
-                Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+                Err(bollard::errors::Error::DockerResponseServerError {
+                    status_code: 404, ..
+                }) => Ok(()),
                 other => other,
             }
         })
@@ -176,9 +182,7 @@ pub async fn garbage(docker: &Docker) -> Result<Vec<String>> {
         volumes: all
             .volumes
             .iter()
-            .filter(|volume| {
-                !living.contains(&owner(&volume.labels).unwrap_or_default().as_str())
-            })
+            .filter(|volume| !living.contains(&owner(&volume.labels).unwrap_or_default().as_str()))
             .cloned()
             .collect(),
     };

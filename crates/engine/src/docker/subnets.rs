@@ -48,7 +48,8 @@ mod tests {
 
     #[test]
     fn free_subnets_avoid_what_is_taken_and_wrap() {
-        let taken: Vec<Ipv4Net> = vec!["198.18.0.0/16".parse().unwrap(), "198.19.0.0/27".parse().unwrap()];
+        let taken: Vec<Ipv4Net> =
+            vec!["198.18.0.0/16".parse().unwrap(), "198.19.0.0/27".parse().unwrap()];
         let first = free(27, &taken, 0).next().unwrap();
         assert_eq!(first, "198.19.0.32/27".parse().unwrap());
         let all = free(27, &taken, 4095).count();

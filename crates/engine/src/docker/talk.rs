@@ -32,9 +32,9 @@ pub async fn control(docker: &Docker, instance: &str, node: &str) -> Result<node
         std::future::ready(match item {
             Ok(LogOutput::StdOut { message }) => Some(Ok::<Bytes, std::io::Error>(message)),
             // What the relay says on standard error is why it ends.
-            Ok(LogOutput::StdErr { message }) => {
-                Some(Err(std::io::Error::other(String::from_utf8_lossy(&message).trim().to_owned())))
-            }
+            Ok(LogOutput::StdErr { message }) => Some(Err(std::io::Error::other(
+                String::from_utf8_lossy(&message).trim().to_owned(),
+            ))),
             Ok(_) => None,
             Err(error) => Some(Err(std::io::Error::other(error))),
         })

@@ -87,83 +87,122 @@ impl Builder<'_> {
         };
         let nodes = &self.plan.nodes;
         for node in nodes.iter().filter(|n| !n.links.is_empty()) {
-            add("links", Kind::Link(check::Link { node: node.name.clone(), network: None, up: true }));
+            add(
+                "links",
+                Kind::Link(check::Link { node: node.name.clone(), network: None, up: true }),
+            );
         }
         for node in nodes {
             for link in node.links.iter().filter(|l| l.address == Address::Dhcp) {
-                add("leases", Kind::Lease(check::Lease {
-                    node: node.name.clone(),
-                    network: Some(link.network.clone()),
-                    from: None,
-                    pool: None,
-                    router: None,
-                    dns: List::default(),
-                    domain: None,
-                    seconds: None,
-                    options: Map::default(),
-                }));
+                add(
+                    "leases",
+                    Kind::Lease(check::Lease {
+                        node: node.name.clone(),
+                        network: Some(link.network.clone()),
+                        from: None,
+                        pool: None,
+                        router: None,
+                        dns: List::default(),
+                        domain: None,
+                        seconds: None,
+                        options: Map::default(),
+                    }),
+                );
             }
         }
         let usable = |n: &&crate::plan::Node| n.address().is_some() || n.uses_dhcp();
-        let clients: Vec<_> = nodes.iter().filter(|n| n.kind == NodeKind::Pc).filter(usable).collect();
+        let clients: Vec<_> =
+            nodes.iter().filter(|n| n.kind == NodeKind::Pc).filter(usable).collect();
         let first = clients.first().copied().or_else(|| nodes.iter().find(usable));
         if let Some(first) = first {
             for node in nodes.iter().filter(|n| n.name != first.name && n.address().is_some()) {
-                add("reachability", Kind::Ping(check::Ping { from: first.name.clone(), to: node.name.clone(), count: 1, size: None }));
+                add(
+                    "reachability",
+                    Kind::Ping(check::Ping {
+                        from: first.name.clone(),
+                        to: node.name.clone(),
+                        count: 1,
+                        size: None,
+                    }),
+                );
             }
         }
         let asker = clients.iter().find(|n| !n.dns.is_empty() || n.uses_dhcp()).copied();
         if let Some(asker) = asker {
             let mut sets: Vec<(String, String, Vec<String>)> = Vec::new();
             for dns in nodes.iter().filter_map(|n| n.services.dns.as_ref()) {
-                for record in dns.zones.iter().filter(|z| z.primaries.is_empty()).flat_map(|z| &z.records) {
-                    if record.derived || record.name.contains('*') || !matches!(record.r#type.as_str(), "A" | "MX" | "CNAME" | "PTR" | "TXT") {
+                for record in
+                    dns.zones.iter().filter(|z| z.primaries.is_empty()).flat_map(|z| &z.records)
+                {
+                    if record.derived
+                        || record.name.contains('*')
+                        || !matches!(record.r#type.as_str(), "A" | "MX" | "CNAME" | "PTR" | "TXT")
+                    {
                         continue;
                     }
-                    match sets.iter_mut().find(|(name, kind, _)| *name == record.name && *kind == record.r#type) {
-                        Some((_, _, data)) if !data.contains(&record.data) => data.push(record.data.clone()),
+                    match sets
+                        .iter_mut()
+                        .find(|(name, kind, _)| *name == record.name && *kind == record.r#type)
+                    {
+                        Some((_, _, data)) if !data.contains(&record.data) => {
+                            data.push(record.data.clone())
+                        }
                         Some(_) => {}
-                        None => sets.push((record.name.clone(), record.r#type.clone(), vec![record.data.clone()])),
+                        None => sets.push((
+                            record.name.clone(),
+                            record.r#type.clone(),
+                            vec![record.data.clone()],
+                        )),
                     }
                 }
             }
             for (name, kind, data) in sets {
-                add("names", Kind::Dns(check::Dns {
-                    from: asker.name.clone(),
-                    name: name.trim_end_matches('.').to_owned(),
-                    r#type: kind,
-                    server: None,
-                    answer: data.into(),
-                    authoritative: None,
-                    status: check::DnsStatus::Noerror,
-                    transport: check::Transport::Udp,
-                }));
+                add(
+                    "names",
+                    Kind::Dns(check::Dns {
+                        from: asker.name.clone(),
+                        name: name.trim_end_matches('.').to_owned(),
+                        r#type: kind,
+                        server: None,
+                        answer: data.into(),
+                        authoritative: None,
+                        status: check::DnsStatus::Noerror,
+                        transport: check::Transport::Udp,
+                    }),
+                );
             }
         }
-        let mailers: Vec<&str> = nodes.iter().filter(|n| n.mail.is_some()).map(|n| n.name.as_str()).collect();
+        let mailers: Vec<&str> =
+            nodes.iter().filter(|n| n.mail.is_some()).map(|n| n.name.as_str()).collect();
         // Every pair of a few; of many, each one sends to the next.
         let pairs: Vec<(&str, &str)> = if mailers.len() <= 4 {
-            mailers.iter().flat_map(|a| mailers.iter().filter(move |b| *b != a).map(move |b| (*a, *b))).collect()
+            mailers
+                .iter()
+                .flat_map(|a| mailers.iter().filter(move |b| *b != a).map(move |b| (*a, *b)))
+                .collect()
         } else {
             mailers.iter().zip(mailers.iter().cycle().skip(1)).map(|(a, b)| (*a, *b)).collect()
         };
         for (from, to) in pairs {
-            add("mail", Kind::Mail(check::Mail {
-                from: from.to_owned(),
-                to: vec![to.to_owned()].into(),
-                fetch: None,
-                reply: false,
-                port: None,
-                security: None,
-                login: None,
-                password: None,
-                sender: None,
-                server: None,
-                attachment: None,
-                subject: None,
-                body: None,
-                contains: List::default(),
-            }));
+            add(
+                "mail",
+                Kind::Mail(check::Mail {
+                    from: from.to_owned(),
+                    to: vec![to.to_owned()].into(),
+                    fetch: None,
+                    reply: false,
+                    port: None,
+                    security: None,
+                    login: None,
+                    password: None,
+                    sender: None,
+                    server: None,
+                    attachment: None,
+                    subject: None,
+                    body: None,
+                    contains: List::default(),
+                }),
+            );
         }
         if let Some(first) = first {
             for node in nodes {
@@ -175,14 +214,17 @@ impl Builder<'_> {
                     };
                     let from = asker.unwrap_or(first);
                     if from.name != node.name {
-                        add("web", Kind::Http(check::Http {
-                            from: from.name.clone(),
-                            url: format!("http://{host}/"),
-                            status: 200,
-                            contains: List::default(),
-                            headers: Map::default(),
-                            verify: true,
-                        }));
+                        add(
+                            "web",
+                            Kind::Http(check::Http {
+                                from: from.name.clone(),
+                                url: format!("http://{host}/"),
+                                status: 200,
+                                contains: List::default(),
+                                headers: Map::default(),
+                                verify: true,
+                            }),
+                        );
                     }
                 }
             }

@@ -14,31 +14,42 @@ impl Builder<'_> {
     pub(super) fn dhcp(&mut self) {
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
-            let mut server = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.dhcp.clone()).map(|dhcp| {
-                let dhcp = dhcp.0;
-                let pools = dhcp.pools.iter().filter_map(|(pool, said)| self.pool(at, pool, said)).collect();
-                let relay = dhcp
-                    .relay
-                    .iter()
-                    .map(|(network, servers)| (network.clone(), servers.to_vec()))
-                    .collect();
-                Dhcp { enabled: dhcp.enabled, pools, relay }
-            });
+            let mut server =
+                self.file.nodes.0.get(at).and_then(|(_, n)| n.services.dhcp.clone()).map(|dhcp| {
+                    let dhcp = dhcp.0;
+                    let pools = dhcp
+                        .pools
+                        .iter()
+                        .filter_map(|(pool, said)| self.pool(at, pool, said))
+                        .collect();
+                    let relay = dhcp
+                        .relay
+                        .iter()
+                        .map(|(network, servers)| (network.clone(), servers.to_vec()))
+                        .collect();
+                    Dhcp { enabled: dhcp.enabled, pools, relay }
+                });
             if let Some(config) = self.ios.get(&name) {
                 let relay: Vec<_> = config
                     .interfaces
                     .iter()
                     .filter(|interface| !interface.helpers.is_empty())
                     .filter_map(|interface| {
-                        let link = self.plan.nodes[at].links.iter().find(|l| l.name == interface.name)?;
+                        let link =
+                            self.plan.nodes[at].links.iter().find(|l| l.name == interface.name)?;
                         Some((link.network.clone(), interface.helpers.clone()))
                     })
                     .collect();
-                let mut pools: Vec<_> = config.dhcp.pools.iter().filter_map(|pool| ios_pool(config, pool)).collect();
+                let mut pools: Vec<_> =
+                    config.dhcp.pools.iter().filter_map(|pool| ios_pool(config, pool)).collect();
                 // Pools of one host go before those of its subnet.
                 pools.sort_by_key(|pool| pool.reservations.is_empty());
                 if !pools.is_empty() || !relay.is_empty() {
-                    let server = server.get_or_insert_with(|| Dhcp { enabled: !config.dhcp.off, pools: Vec::new(), relay: Vec::new() });
+                    let server = server.get_or_insert_with(|| Dhcp {
+                        enabled: !config.dhcp.off,
+                        pools: Vec::new(),
+                        relay: Vec::new(),
+                    });
                     server.pools.extend(pools);
                     server.relay.extend(relay);
                 }
@@ -49,23 +60,33 @@ impl Builder<'_> {
 
     fn pool(&mut self, at: usize, name: &str, said: &file::Pool) -> Option<Pool> {
         let node = &self.plan.nodes[at];
-        let path: Vec<&str> = match self.tree.at(&["nodes", &node.name, "services", "dhcp", "pools", name]) {
-            Some(_) => vec!["nodes", &node.name, "services", "dhcp", "pools", name],
-            None => vec!["nodes", &node.name, "services", "dhcp"],
-        };
+        let path: Vec<&str> =
+            match self.tree.at(&["nodes", &node.name, "services", "dhcp", "pools", name]) {
+                Some(_) => vec!["nodes", &node.name, "services", "dhcp", "pools", name],
+                None => vec!["nodes", &node.name, "services", "dhcp"],
+            };
         let place = |field: &'static str| {
             let mut path = path.clone();
             path.push(field);
             self.tree.span_of(&path)
         };
         let subnet = match &said.network {
-            Some(network) => match self.plan.network(network).map(|n| n.subnet).or_else(|| network.parse::<Ipv4Net>().ok().map(|n| n.trunc())) {
+            Some(network) => match self
+                .plan
+                .network(network)
+                .map(|n| n.subnet)
+                .or_else(|| network.parse::<Ipv4Net>().ok().map(|n| n.trunc()))
+            {
                 Some(subnet) => subnet,
                 None => {
                     let span = place("network");
                     self.problems.push(
-                        Problem::error("net::unknown-network", span, format!("there is no network `{network}`"))
-                            .help(suggestion(network, self.file.networks.names())),
+                        Problem::error(
+                            "net::unknown-network",
+                            span,
+                            format!("there is no network `{network}`"),
+                        )
+                        .help(suggestion(network, self.file.networks.names())),
                     );
                     return None;
                 }
@@ -74,7 +95,14 @@ impl Builder<'_> {
                 Some(network) => network.subnet,
                 None => {
                     let span = self.tree.span_of(&path);
-                    self.problems.push(Problem::error("dhcp::no-network", span, "the server is on no network, so the pool has none").help("add `network:`"));
+                    self.problems.push(
+                        Problem::error(
+                            "dhcp::no-network",
+                            span,
+                            "the server is on no network, so the pool has none",
+                        )
+                        .help("add `network:`"),
+                    );
                     return None;
                 }
             },
@@ -87,7 +115,8 @@ impl Builder<'_> {
             let mut taken: Vec<_> = taken.filter(|address| subnet.contains(address)).collect();
             taken.sort();
             taken.dedup();
-            exclude.extend(taken.into_iter().map(|address| Range { first: address, last: address }));
+            exclude
+                .extend(taken.into_iter().map(|address| Range { first: address, last: address }));
         }
         let router = match &said.router {
             Some(Maybe::None) => None,
@@ -113,8 +142,12 @@ impl Builder<'_> {
                 None => {
                     let span = place("reservations");
                     self.problems.push(
-                        Problem::error("net::unknown-node", span, format!("there is no node `{whose}` on the pool's network"))
-                            .help(suggestion(whose, self.file.nodes.names())),
+                        Problem::error(
+                            "net::unknown-node",
+                            span,
+                            format!("there is no node `{whose}` on the pool's network"),
+                        )
+                        .help(suggestion(whose, self.file.nodes.names())),
                     );
                 }
             }
@@ -127,7 +160,14 @@ impl Builder<'_> {
                 }
                 _ => {
                     let span = place("options");
-                    self.problems.push(Problem::error("dhcp::option", span, format!("`{number}` is not the number of a DHCP option")).help("1 to 254"));
+                    self.problems.push(
+                        Problem::error(
+                            "dhcp::option",
+                            span,
+                            format!("`{number}` is not the number of a DHCP option"),
+                        )
+                        .help("1 to 254"),
+                    );
                 }
             }
         }
@@ -158,7 +198,9 @@ fn ios_pool(config: &ios::RouterConfig, pool: &ios::config::DhcpPool) -> Option<
     let (subnet, exclude) = match (pool.network, pool.host) {
         (Some(net), _) => {
             let subnet = net.trunc();
-            let inside = |(first, last): &&(Ipv4Addr, Ipv4Addr)| *first <= subnet.broadcast() && *last >= subnet.network();
+            let inside = |(first, last): &&(Ipv4Addr, Ipv4Addr)| {
+                *first <= subnet.broadcast() && *last >= subnet.network()
+            };
             let ranges = config.dhcp.excluded.iter().filter(inside);
             (subnet, ranges.map(|(first, last)| Range { first: *first, last: *last }).collect())
         }
@@ -170,7 +212,8 @@ fn ios_pool(config: &ios::RouterConfig, pool: &ios::config::DhcpPool) -> Option<
         }
         (None, None) => return None,
     };
-    let mut options: std::collections::BTreeMap<u8, String> = pool.options.iter().cloned().collect();
+    let mut options: std::collections::BTreeMap<u8, String> =
+        pool.options.iter().cloned().collect();
     if pool.default_router.len() > 1 {
         // Further routers stand in option 3 as a list.
         let all: Vec<String> = pool.default_router.iter().map(ToString::to_string).collect();

@@ -11,11 +11,15 @@ impl Builder<'_> {
     pub(super) fn mail(&mut self) {
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
-            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.mail.clone()) else { continue };
+            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.mail.clone())
+            else {
+                continue;
+            };
             let domains: Vec<_> = said.domain.iter().chain(&said.domains).cloned().collect();
             let Some(first) = domains.first().map(|domain| domain.name.clone()) else { continue };
             for (user, account) in said.accounts.iter() {
-                let address = if user.contains('@') { user.clone() } else { format!("{user}@{first}") };
+                let address =
+                    if user.contains('@') { user.clone() } else { format!("{user}@{first}") };
                 self.plan.accounts.push(Account {
                     address,
                     user: user.clone(),
@@ -40,13 +44,21 @@ impl Builder<'_> {
             });
         }
         for at in 0..self.plan.nodes.len() {
-            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.mail.clone()) else { continue };
+            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.mail.clone()) else {
+                continue;
+            };
             let (user, domain) = said.address.split_once('@').unwrap_or((&said.address, ""));
             let account = self.plan.account(&said.address);
             self.plan.nodes[at].mail = Some(MailClient {
                 name: said.name.clone().unwrap_or_else(|| user.to_owned()),
-                user: said.user.clone().unwrap_or_else(|| account.map_or_else(|| user.to_owned(), |a| a.user.clone())),
-                password: said.password.clone().unwrap_or_else(|| account.map(|a| a.password.clone()).unwrap_or_default()),
+                user: said
+                    .user
+                    .clone()
+                    .unwrap_or_else(|| account.map_or_else(|| user.to_owned(), |a| a.user.clone())),
+                password: said
+                    .password
+                    .clone()
+                    .unwrap_or_else(|| account.map(|a| a.password.clone()).unwrap_or_default()),
                 outgoing: said.outgoing.clone().unwrap_or_else(|| domain.to_owned()),
                 incoming: said.incoming.clone().unwrap_or_else(|| domain.to_owned()),
                 address: said.address.clone(),

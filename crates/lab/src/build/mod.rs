@@ -76,10 +76,13 @@ fn walk(
             walk(root, &path, depth + 1, left, files)?;
             continue;
         }
-        *left = left.checked_sub(meta.len()).ok_or_else(|| format!("its files have more than {MAX_SITE} bytes"))?;
+        *left = left
+            .checked_sub(meta.len())
+            .ok_or_else(|| format!("its files have more than {MAX_SITE} bytes"))?;
         let bytes = std::fs::read(entry.path()).map_err(|e| format!("{path}: {e}"))?;
-        let text = String::from_utf8(bytes)
-            .map_err(|_| format!("{path} is not a text (UTF-8): only text files are carried into a node"))?;
+        let text = String::from_utf8(bytes).map_err(|_| {
+            format!("{path} is not a text (UTF-8): only text files are carried into a node")
+        })?;
         files.insert(path, text);
     }
     Ok(())
@@ -116,7 +119,12 @@ pub(crate) struct Builder<'a> {
 }
 
 /// Builds the plan; problems are those that leave a hole in it.
-pub(crate) fn plan(file: &File, tree: &Tree, sources: &Sources, folder: &dyn Folder) -> (Plan, Vec<Problem>) {
+pub(crate) fn plan(
+    file: &File,
+    tree: &Tree,
+    sources: &Sources,
+    folder: &dyn Folder,
+) -> (Plan, Vec<Problem>) {
     let mut builder = Builder {
         file,
         tree,
@@ -153,8 +161,12 @@ impl Builder<'_> {
                 Err(why) => {
                     let span = self.tree.span_of(&["templates", name]);
                     self.problems.push(
-                        Problem::error("render::template", span, format!("the template {path} cannot be read: {why}"))
-                            .help("the path starts at the lab file's folder"),
+                        Problem::error(
+                            "render::template",
+                            span,
+                            format!("the template {path} cannot be read: {why}"),
+                        )
+                        .help("the path starts at the lab file's folder"),
                     );
                 }
             }

@@ -25,8 +25,8 @@ fn names_in(kind: &str) -> &'static [usize] {
 
 /// Types that a lab's records may have.
 pub(crate) const TYPES: &[&str] = &[
-    "A", "AAAA", "NS", "CNAME", "DNAME", "PTR", "MX", "TXT", "SOA", "SRV", "CAA", "SPF", "HINFO", "NAPTR", "SSHFP",
-    "TLSA", "DS", "DNSKEY", "SVCB", "HTTPS", "LOC", "RP",
+    "A", "AAAA", "NS", "CNAME", "DNAME", "PTR", "MX", "TXT", "SOA", "SRV", "CAA", "SPF", "HINFO",
+    "NAPTR", "SSHFP", "TLSA", "DS", "DNSKEY", "SVCB", "HTTPS", "LOC", "RP",
 ];
 
 /// Splits a line at blanks; quotes hold together, and what follows `;` is a comment.
@@ -72,7 +72,9 @@ fn is_name(name: &str) -> bool {
         || name.len() <= 253
             && name.split('.').all(|label| {
                 (1..=63).contains(&label.len())
-                    && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'*' | b'/'))
+                    && label.bytes().all(|b| {
+                        b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'*' | b'/')
+                    })
             })
 }
 
@@ -120,7 +122,10 @@ pub(crate) fn parse_record(line: &str, origin: Option<&str>) -> Result<Record, S
         return Err(format!("MX needs a preference before the name: MX 10 {}", data[0]));
     }
     if data.len() < least {
-        return Err(format!("{kind} needs {least} {} of data", if least == 1 { "word" } else { "words" }));
+        return Err(format!(
+            "{kind} needs {least} {} of data",
+            if least == 1 { "word" } else { "words" }
+        ));
     }
     match kind.as_str() {
         "A" if data.len() != 1 || data[0].parse::<Ipv4Addr>().is_err() => {
@@ -149,7 +154,13 @@ pub(crate) fn parse_record(line: &str, origin: Option<&str>) -> Result<Record, S
             *name = absolute(name, origin);
         }
     }
-    Ok(Record { name: absolute(&owner, origin), ttl, r#type: kind, data: data.join(" "), derived: false })
+    Ok(Record {
+        name: absolute(&owner, origin),
+        ttl,
+        r#type: kind,
+        data: data.join(" "),
+        derived: false,
+    })
 }
 
 /// The reverse zone of a network: whole octets, `1.168.192.in-addr.arpa` for a /24 and longer.
@@ -168,14 +179,20 @@ fn reverse_name(address: Ipv4Addr) -> String {
 /// Whether `name` is `zone` or below it; both may have a final dot.
 pub(crate) fn within(name: &str, zone: &str) -> bool {
     let (name, zone) = (name.trim_end_matches('.'), zone.trim_end_matches('.'));
-    zone.is_empty() || name == zone || name.strip_suffix(zone).is_some_and(|front| front.ends_with('.'))
+    zone.is_empty()
+        || name == zone
+        || name.strip_suffix(zone).is_some_and(|front| front.ends_with('.'))
 }
 
 /// The zone that a name belongs to where nobody said: its last two labels.
 fn usual_zone(name: &str) -> String {
     let name = name.trim_end_matches('.');
     let labels: Vec<&str> = name.split('.').collect();
-    let keep = if name.ends_with(".in-addr.arpa") { labels.len().saturating_sub(1).clamp(3, 5) } else { 2 };
+    let keep = if name.ends_with(".in-addr.arpa") {
+        labels.len().saturating_sub(1).clamp(3, 5)
+    } else {
+        2
+    };
     labels[labels.len().saturating_sub(keep)..].join(".")
 }
 
@@ -201,7 +218,8 @@ impl Builder<'_> {
 
     fn bad_record(&mut self, span: Span, why: String) {
         self.problems.push(
-            Problem::error("dns::record", span, why).help("as in a zone file: `mail.com. A 192.168.1.2`, `mail.com. MX 10 mail.com.`"),
+            Problem::error("dns::record", span, why)
+                .help("as in a zone file: `mail.com. A 192.168.1.2`, `mail.com. MX 10 mail.com.`"),
         );
     }
 
@@ -209,18 +227,34 @@ impl Builder<'_> {
     fn server_zones(&mut self, at: usize) -> Dns {
         let (name, said) = match self.file.nodes.0.get(at) {
             Some((name, node)) => (name.clone(), node.services.dns.clone()),
-            None => return Dns { enabled: true, zones: Vec::new(), forward: Vec::new(), root_hints: Vec::new() },
+            None => {
+                return Dns {
+                    enabled: true,
+                    zones: Vec::new(),
+                    forward: Vec::new(),
+                    root_hints: Vec::new(),
+                };
+            }
         };
         let said = said.unwrap_or_else(silent_server);
         let mut zones: Vec<Zone> = Vec::new();
         for (zone, form) in said.zones.iter() {
-            let origin = if zone == "." { ".".to_owned() } else { zone.trim_end_matches('.').to_ascii_lowercase() };
+            let origin = if zone == "." {
+                ".".to_owned()
+            } else {
+                zone.trim_end_matches('.').to_ascii_lowercase()
+            };
             let mut records = Vec::new();
             for (index, line) in form.records.iter().enumerate() {
                 match parse_record(line, Some(&origin)) {
-                    Ok(record) if !within(&record.name, if origin == "." { "" } else { &origin }) => {
+                    Ok(record)
+                        if !within(&record.name, if origin == "." { "" } else { &origin }) =>
+                    {
                         let span = self.record_span(&name, Some(zone), index);
-                        self.bad_record(span, format!("{} is not below the zone {origin}", record.name));
+                        self.bad_record(
+                            span,
+                            format!("{} is not below the zone {origin}", record.name),
+                        );
                     }
                     Ok(record) => records.push(record),
                     Err(why) => {
@@ -233,7 +267,11 @@ impl Builder<'_> {
                 name: origin,
                 records,
                 primaries: form.primaries.to_vec(),
-                allow_transfer: form.allow_transfer.iter().map(|who| self.subnet_text(who)).collect(),
+                allow_transfer: form
+                    .allow_transfer
+                    .iter()
+                    .map(|who| self.subnet_text(who))
+                    .collect(),
                 notify: Vec::new(),
                 dnssec: form.dnssec.unwrap_or(said.dnssec),
                 derived: false,
@@ -250,14 +288,22 @@ impl Builder<'_> {
             }
         }
         let mut origins: BTreeSet<String> = zones.iter().map(|zone| zone.name.clone()).collect();
-        origins.extend(records.iter().filter(|r| r.r#type == "SOA").map(|r| r.name.trim_end_matches('.').to_owned()));
+        origins.extend(
+            records
+                .iter()
+                .filter(|r| r.r#type == "SOA")
+                .map(|r| r.name.trim_end_matches('.').to_owned()),
+        );
         for node in &self.plan.nodes {
             if let Some(mail) = &node.services.mail {
                 origins.extend(mail.domains.iter().map(|domain| domain.name.to_ascii_lowercase()));
             }
         }
         for record in records {
-            let best = origins.iter().filter(|zone| within(&record.name, if *zone == "." { "" } else { zone })).max_by_key(|zone| zone.len());
+            let best = origins
+                .iter()
+                .filter(|zone| within(&record.name, if *zone == "." { "" } else { zone }))
+                .max_by_key(|zone| zone.len());
             let zone = best.cloned().unwrap_or_else(|| usual_zone(&record.name));
             match zones.iter_mut().find(|z| z.name == zone) {
                 Some(zone) => zone.records.push(record),
@@ -267,7 +313,10 @@ impl Builder<'_> {
         Dns {
             enabled: said.enabled,
             zones,
-            forward: said.forward.map(|f| f.0.0.into_iter().map(|(zone, servers)| (zone, servers.0)).collect()).unwrap_or_default(),
+            forward: said
+                .forward
+                .map(|f| f.0.0.into_iter().map(|(zone, servers)| (zone, servers.0)).collect())
+                .unwrap_or_default(),
             root_hints: said.root_hints.0.into_iter().map(|(name, list)| (name, list.0)).collect(),
         }
     }
@@ -295,7 +344,8 @@ impl Builder<'_> {
                 candidates.push([&base[..], &[index.as_str()]].concat());
             }
         }
-        let found = candidates.iter().find_map(|path| self.tree.at(path).filter(|n| n.text().is_some()));
+        let found =
+            candidates.iter().find_map(|path| self.tree.at(path).filter(|n| n.text().is_some()));
         found.map_or_else(|| self.tree.span_of(&base), |node| node.span)
     }
 
@@ -307,13 +357,20 @@ impl Builder<'_> {
             let Some(address) = node.address() else { continue };
             if let Some(mail) = &node.services.mail {
                 for domain in &mail.domains {
-                    let name = format!("{}.", domain.name.trim_end_matches('.').to_ascii_lowercase());
+                    let name =
+                        format!("{}.", domain.name.trim_end_matches('.').to_ascii_lowercase());
                     wanted.push((name.clone(), Some(name), address));
                 }
             }
-            for name in node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names) {
+            for name in
+                node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names)
+            {
                 if name.contains('.') && name.parse::<Ipv4Addr>().is_err() {
-                    wanted.push((format!("{}.", name.trim_end_matches('.').to_ascii_lowercase()), None, address));
+                    wanted.push((
+                        format!("{}.", name.trim_end_matches('.').to_ascii_lowercase()),
+                        None,
+                        address,
+                    ));
                 }
             }
         }
@@ -322,7 +379,11 @@ impl Builder<'_> {
             let mut served = false;
             for at in servers {
                 let Some(dns) = &self.plan.nodes[*at].services.dns else { continue };
-                let best = dns.zones.iter().filter(|zone| zone.name != "." && within(&name, &zone.name)).max_by_key(|zone| zone.name.len());
+                let best = dns
+                    .zones
+                    .iter()
+                    .filter(|zone| zone.name != "." && within(&name, &zone.name))
+                    .max_by_key(|zone| zone.name.len());
                 if let Some(zone) = best {
                     served = true;
                     if zone.primaries.is_empty() {
@@ -331,19 +392,39 @@ impl Builder<'_> {
                 }
             }
             if !served && let [only] = servers {
-                let zone = if mail.is_some() { name.trim_end_matches('.').to_owned() } else { usual_zone(&name) };
+                let zone = if mail.is_some() {
+                    name.trim_end_matches('.').to_owned()
+                } else {
+                    usual_zone(&name)
+                };
                 homes.push((*only, zone));
             }
             for (at, zone) in homes {
-                let derive = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.dns.as_ref()).is_some_and(|dns| dns.derive);
-                let dnssec = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.dns.as_ref()).is_some_and(|dns| dns.dnssec);
-                let Some(dns) = self.plan.nodes[at].services.dns.as_mut().filter(|_| derive) else { continue };
+                let derive = self
+                    .file
+                    .nodes
+                    .0
+                    .get(at)
+                    .and_then(|(_, n)| n.services.dns.as_ref())
+                    .is_some_and(|dns| dns.derive);
+                let dnssec = self
+                    .file
+                    .nodes
+                    .0
+                    .get(at)
+                    .and_then(|(_, n)| n.services.dns.as_ref())
+                    .is_some_and(|dns| dns.dnssec);
+                let Some(dns) = self.plan.nodes[at].services.dns.as_mut().filter(|_| derive) else {
+                    continue;
+                };
                 if !dns.zones.iter().any(|z| z.name == zone) {
                     dns.zones.push(new_zone(zone.clone(), Vec::new(), dnssec, true));
                 }
                 let Some(zone) = dns.zones.iter_mut().find(|z| z.name == zone) else { continue };
                 let has = |zone: &Zone, kinds: &[&str]| {
-                    zone.records.iter().any(|r| r.name == name && kinds.contains(&r.r#type.as_str()))
+                    zone.records
+                        .iter()
+                        .any(|r| r.name == name && kinds.contains(&r.r#type.as_str()))
                 };
                 let mx = has(zone, &["MX"]);
                 let addressed = has(zone, &["A", "CNAME"]);
@@ -367,11 +448,18 @@ impl Builder<'_> {
             let node = &self.plan.nodes[*at];
             let (Some(own), Some(dns)) = (node.address(), &node.services.dns) else { continue };
             for zone in &dns.zones {
-                copies.extend(zone.primaries.iter().map(|primary| (*primary, zone.name.clone(), own)));
+                copies.extend(
+                    zone.primaries.iter().map(|primary| (*primary, zone.name.clone(), own)),
+                );
             }
         }
         for (primary, zone, secondary) in copies {
-            let Some(at) = servers.iter().find(|at| self.plan.nodes[**at].addresses().any(|net| net.addr() == primary)) else { continue };
+            let Some(at) = servers
+                .iter()
+                .find(|at| self.plan.nodes[**at].addresses().any(|net| net.addr() == primary))
+            else {
+                continue;
+            };
             if let Some(dns) = &mut self.plan.nodes[*at].services.dns
                 && let Some(zone) = dns.zones.iter_mut().find(|z| z.name == zone)
             {
@@ -387,18 +475,35 @@ impl Builder<'_> {
 
     /// SOA and NS of each zone, and the reverse zones of its addresses.
     fn finish_zones(&mut self, at: usize) {
-        let derive = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.dns.as_ref()).is_some_and(|dns| dns.derive);
+        let derive = self
+            .file
+            .nodes
+            .0
+            .get(at)
+            .and_then(|(_, n)| n.services.dns.as_ref())
+            .is_some_and(|dns| dns.derive);
         let own = self.plan.nodes[at].address();
         let networks: Vec<Ipv4Net> = self.plan.networks.iter().map(|n| n.subnet).collect();
         let Some(dns) = &mut self.plan.nodes[at].services.dns else { return };
         if derive {
             let mut reverse: Vec<Zone> = Vec::new();
             let mut named = BTreeSet::new();
-            for record in dns.zones.iter().filter(|z| z.primaries.is_empty()).flat_map(|z| &z.records) {
-                let Some(address) = (record.r#type == "A").then(|| record.data.parse::<Ipv4Addr>().ok()).flatten() else { continue };
-                let Some(net) = networks.iter().find(|net| net.contains(&address)) else { continue };
+            for record in
+                dns.zones.iter().filter(|z| z.primaries.is_empty()).flat_map(|z| &z.records)
+            {
+                let Some(address) =
+                    (record.r#type == "A").then(|| record.data.parse::<Ipv4Addr>().ok()).flatten()
+                else {
+                    continue;
+                };
+                let Some(net) = networks.iter().find(|net| net.contains(&address)) else {
+                    continue;
+                };
                 let zone = reverse_zone(*net);
-                if record.name.contains('*') || !named.insert(address) || dns.zones.iter().any(|z| within(&zone, &z.name) && z.name != ".") {
+                if record.name.contains('*')
+                    || !named.insert(address)
+                    || dns.zones.iter().any(|z| within(&zone, &z.name) && z.name != ".")
+                {
                     continue;
                 }
                 let pointer = self::record(reverse_name(address), "PTR", record.name.clone());
@@ -414,16 +519,27 @@ impl Builder<'_> {
         for zone in dns.zones.iter_mut().filter(|zone| zone.primaries.is_empty()) {
             let apex = if zone.name == "." { ".".to_owned() } else { format!("{}.", zone.name) };
             let backwards = zone.name.ends_with("in-addr.arpa");
-            let has = |zone: &Zone, kind: &str| zone.records.iter().any(|r| r.name == apex && r.r#type == kind);
+            let has = |zone: &Zone, kind: &str| {
+                zone.records.iter().any(|r| r.name == apex && r.r#type == kind)
+            };
             if !has(zone, "NS") {
                 let below = own.and_then(|own| {
-                    zone.records.iter().find(|r| r.r#type == "A" && r.name != apex && r.data == own.to_string() && !r.name.contains('*')).map(|r| r.name.clone())
+                    zone.records
+                        .iter()
+                        .find(|r| {
+                            r.r#type == "A"
+                                && r.name != apex
+                                && r.data == own.to_string()
+                                && !r.name.contains('*')
+                        })
+                        .map(|r| r.name.clone())
                 });
                 let name = match (below, &server_name) {
                     (Some(name), _) => name,
                     (None, Some(name)) if backwards => name.clone(),
                     (None, _) => {
-                        let name = if apex == "." { "ns.".to_owned() } else { format!("ns.{apex}") };
+                        let name =
+                            if apex == "." { "ns.".to_owned() } else { format!("ns.{apex}") };
                         let exists = zone.records.iter().any(|r| r.name == name);
                         if let Some(own) = own.filter(|_| !exists) {
                             zone.records.push(record(name.clone(), "A", own.to_string()));
@@ -433,14 +549,25 @@ impl Builder<'_> {
                 };
                 zone.records.insert(0, record(apex.clone(), "NS", name));
             }
-            let first = zone.records.iter().find(|r| r.name == apex && r.r#type == "NS").map(|r| r.data.clone());
+            let first = zone
+                .records
+                .iter()
+                .find(|r| r.name == apex && r.r#type == "NS")
+                .map(|r| r.data.clone());
             if !backwards && server_name.is_none() {
                 server_name.clone_from(&first);
             }
             if !has(zone, "SOA") {
                 let main = first.unwrap_or_else(|| format!("ns.{apex}"));
-                let mailbox = if apex == "." { "hostmaster.".to_owned() } else { format!("hostmaster.{apex}") };
-                zone.records.insert(0, record(apex.clone(), "SOA", format!("{main} {mailbox} 1 3600 600 86400 300")));
+                let mailbox = if apex == "." {
+                    "hostmaster.".to_owned()
+                } else {
+                    format!("hostmaster.{apex}")
+                };
+                zone.records.insert(
+                    0,
+                    record(apex.clone(), "SOA", format!("{main} {mailbox} 1 3600 600 86400 300")),
+                );
             } else if let Some(soa) = zone.records.iter().position(|r| r.r#type == "SOA") {
                 let soa = zone.records.remove(soa);
                 zone.records.insert(0, soa);
@@ -450,7 +577,15 @@ impl Builder<'_> {
 }
 
 fn new_zone(name: String, records: Vec<Record>, dnssec: bool, derived: bool) -> Zone {
-    Zone { name, records, primaries: Vec::new(), allow_transfer: Vec::new(), notify: Vec::new(), dnssec, derived }
+    Zone {
+        name,
+        records,
+        primaries: Vec::new(),
+        allow_transfer: Vec::new(),
+        notify: Vec::new(),
+        dnssec,
+        derived,
+    }
 }
 
 /// The DNS server that says nothing.
@@ -473,12 +608,19 @@ mod tests {
     #[test]
     fn records_are_read_as_in_a_zone_file() {
         let read = |line: &str, origin: Option<&str>| {
-            parse_record(line, origin).map(|r| format!("{} {} {} {}", r.name, r.ttl, r.r#type, r.data))
+            parse_record(line, origin)
+                .map(|r| format!("{} {} {} {}", r.name, r.ttl, r.r#type, r.data))
         };
         assert_eq!(read("mail.com. A 192.168.1.2", None).unwrap(), "mail.com. 3600 A 192.168.1.2");
-        assert_eq!(read("Mail.com 60 IN MX 10 mail.com", None).unwrap(), "mail.com. 60 MX 10 mail.com.");
+        assert_eq!(
+            read("Mail.com 60 IN MX 10 mail.com", None).unwrap(),
+            "mail.com. 60 MX 10 mail.com."
+        );
         assert_eq!(read("@ IN 60 NS ns ; first", Some("a.b")).unwrap(), "a.b. 60 NS ns.a.b.");
-        assert_eq!(read("x TXT \"v=spf1 mx -all\"", Some("a.b")).unwrap(), "x.a.b. 3600 TXT \"v=spf1 mx -all\"");
+        assert_eq!(
+            read("x TXT \"v=spf1 mx -all\"", Some("a.b")).unwrap(),
+            "x.a.b. 3600 TXT \"v=spf1 mx -all\""
+        );
         assert_eq!(read("x CNAME @", Some("a.b")).unwrap(), "x.a.b. 3600 CNAME a.b.");
         for (line, why) in [
             ("", "empty"),
@@ -503,6 +645,10 @@ mod tests {
         assert_eq!(reverse_zone("192.168.1.0/24".parse().unwrap()), "1.168.192.in-addr.arpa");
         assert_eq!(reverse_zone("10.0.0.0/8".parse().unwrap()), "10.in-addr.arpa");
         assert_eq!(reverse_zone("192.168.1.128/25".parse().unwrap()), "1.168.192.in-addr.arpa");
-        assert!(within("mail.com.", "mail.com") && within("a.mail.com", "mail.com.") && !within("xmail.com", "mail.com"));
+        assert!(
+            within("mail.com.", "mail.com")
+                && within("a.mail.com", "mail.com.")
+                && !within("xmail.com", "mail.com")
+        );
     }
 }

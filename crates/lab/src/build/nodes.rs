@@ -26,7 +26,11 @@ fn kind(node: &file::Node) -> NodeKind {
     node.kind.unwrap_or_else(|| {
         if node.ios.is_some() || node.routing.is_some() {
             NodeKind::Router
-        } else if services.dns.is_some() || services.dhcp.is_some() || services.mail.is_some() || services.web.is_some() {
+        } else if services.dns.is_some()
+            || services.dhcp.is_some()
+            || services.mail.is_some()
+            || services.web.is_some()
+        {
             NodeKind::Server
         } else {
             NodeKind::Pc
@@ -60,8 +64,12 @@ impl Builder<'_> {
                     }
                     let span = self.tree.key_span(&["nodes", name, "interfaces", network]);
                     self.problems.push(
-                        Problem::error("net::unknown-network", span, format!("there is no network `{network}`"))
-                            .help(suggestion(network, file.networks.names())),
+                        Problem::error(
+                            "net::unknown-network",
+                            span,
+                            format!("there is no network `{network}`"),
+                        )
+                        .help(suggestion(network, file.networks.names())),
                     );
                     continue;
                 };
@@ -122,9 +130,12 @@ impl Builder<'_> {
         for at in 0..self.plan.networks.len() {
             if self.plan.networks[at].gateway.is_none() {
                 let name = self.plan.networks[at].name.clone();
-                let mut routers = self.plan.nodes.iter().filter(|n| n.is_router()).filter_map(|node| {
-                    Some(node.link(&name)?.address.fixed()?.addr())
-                });
+                let mut routers = self
+                    .plan
+                    .nodes
+                    .iter()
+                    .filter(|n| n.is_router())
+                    .filter_map(|node| Some(node.link(&name)?.address.fixed()?.addr()));
                 let first = routers.next();
                 let alone = routers.next().is_none();
                 self.plan.networks[at].gateway = first.filter(|_| alone);
@@ -138,9 +149,11 @@ impl Builder<'_> {
                 Some(Maybe::Is(address)) => Some(address),
                 // A router has its routes; a host with a lease is told.
                 None if node.is_router() || node.uses_dhcp() => None,
-                None => node.links.iter().filter(|link| link.address.fixed().is_some()).find_map(|link| {
-                    self.plan.network(&link.network)?.gateway
-                }),
+                None => node
+                    .links
+                    .iter()
+                    .filter(|link| link.address.fixed().is_some())
+                    .find_map(|link| self.plan.network(&link.network)?.gateway),
             };
             self.plan.nodes[at].gateway = gateway;
         }
@@ -178,7 +191,8 @@ impl Builder<'_> {
                 let span = self.tree.span_of(&["nodes", name, "ios"]);
                 let source = self.sources.parsed(span.file);
                 for line in wrong {
-                    let place = crate::router::place(source, span, text, line.line, line.column).unwrap_or(span);
+                    let place = crate::router::place(source, span, text, line.line, line.column)
+                        .unwrap_or(span);
                     let mut problem = Problem::error("ios::line", place, line.message);
                     if let Some(near) = line.nearest {
                         problem = problem.help(format!("did you mean `{near}`?"));

@@ -44,16 +44,23 @@ impl Builder<'_> {
         for (to, via) in node.routes.iter() {
             let subnet = match to.as_str() {
                 "default" => Some(DEFAULT),
-                to => self.plan.network(to).map(|n| n.subnet).or_else(|| to.parse::<Ipv4Net>().ok()),
+                to => {
+                    self.plan.network(to).map(|n| n.subnet).or_else(|| to.parse::<Ipv4Net>().ok())
+                }
             };
             match subnet {
-                Some(to) => routes.push(Route { to: to.trunc(), via: *via, metric: 1, derived: false }),
+                Some(to) => {
+                    routes.push(Route { to: to.trunc(), via: *via, metric: 1, derived: false })
+                }
                 None => {
                     let span = self.tree.key_span(&["nodes", name, "routes", to]);
                     let known = self.file.networks.names().chain(["default"]);
                     self.problems.push(
                         Problem::error("net::route", span, format!("`{to}` is not a destination"))
-                            .help(format!("a subnet such as 192.168.30.0/24, a network or `default`; {}", suggestion(to, known))),
+                            .help(format!(
+                                "a subnet such as 192.168.30.0/24, a network or `default`; {}",
+                                suggestion(to, known)
+                            )),
                     );
                 }
             }

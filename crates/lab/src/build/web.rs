@@ -9,7 +9,10 @@ impl Builder<'_> {
     pub(super) fn web(&mut self) {
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
-            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.web.clone()) else { continue };
+            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.web.clone())
+            else {
+                continue;
+            };
             let mut sites = Vec::new();
             let own = said.site.is_some() || !said.names.is_empty() || !said.pages.is_empty();
             if own || said.sites.is_empty() {
@@ -25,7 +28,8 @@ impl Builder<'_> {
                 let index = index.to_string();
                 sites.push(self.site(&name, site, &["sites", &index, "site"]));
             }
-            self.plan.nodes[at].services.web = Some(Web { enabled: said.enabled, tls: said.tls, sites });
+            self.plan.nodes[at].services.web =
+                Some(Web { enabled: said.enabled, tls: said.tls, sites });
         }
     }
 
@@ -34,11 +38,18 @@ impl Builder<'_> {
             None => Default::default(),
             Some((_, Ok(files))) => files,
             Some((folder, Err(why))) => {
-                let full: Vec<&str> = ["nodes", node, "services", "web"].into_iter().chain(path.iter().copied()).collect();
+                let full: Vec<&str> = ["nodes", node, "services", "web"]
+                    .into_iter()
+                    .chain(path.iter().copied())
+                    .collect();
                 let span = self.tree.span_of(&full);
                 self.problems.push(
-                    Problem::error("web::site", span, format!("the site's folder {folder} cannot be read: {why}"))
-                        .help("the path starts at the lab file's folder; or give `pages:`"),
+                    Problem::error(
+                        "web::site",
+                        span,
+                        format!("the site's folder {folder} cannot be read: {why}"),
+                    )
+                    .help("the path starts at the lab file's folder; or give `pages:`"),
                 );
                 Default::default()
             }

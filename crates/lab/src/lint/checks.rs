@@ -20,18 +20,30 @@ impl Lint<'_> {
             let span = self.place(&[&path[..], &["name"]].concat());
             if let Some(first) = names.insert(&check.name, span) {
                 self.problems.push(
-                    Problem::error("check::duplicate-name", span, format!("two checks are called `{}`", check.name))
-                        .help("give each check its own name")
-                        .and(first, "first here"),
+                    Problem::error(
+                        "check::duplicate-name",
+                        span,
+                        format!("two checks are called `{}`", check.name),
+                    )
+                    .help("give each check its own name")
+                    .and(first, "first here"),
                 );
             }
             self.kind(&check.kind, &check.expect, &path);
         }
         for (index, check) in list.iter().enumerate() {
-            self.needs(&check.needs, &["checks", &index.to_string()], &names.keys().copied().collect());
+            self.needs(
+                &check.needs,
+                &["checks", &index.to_string()],
+                &names.keys().copied().collect(),
+            );
         }
         for (index, scenario) in self.file.scenarios.iter().enumerate() {
-            self.needs(&scenario.needs, &["scenarios", &index.to_string()], &names.keys().copied().collect());
+            self.needs(
+                &scenario.needs,
+                &["scenarios", &index.to_string()],
+                &names.keys().copied().collect(),
+            );
         }
         self.cycles();
     }
@@ -40,7 +52,12 @@ impl Lint<'_> {
         for (at, need) in needs.iter().enumerate() {
             if !names.contains(need.as_str()) {
                 let span = self.place(&[path, &["needs", &at.to_string()]].concat());
-                self.error("check::unknown-need", span, format!("there is no check `{need}`"), suggestion(need, names.iter().copied()));
+                self.error(
+                    "check::unknown-need",
+                    span,
+                    format!("there is no check `{need}`"),
+                    suggestion(need, names.iter().copied()),
+                );
             }
         }
     }
@@ -48,7 +65,8 @@ impl Lint<'_> {
     /// Checks that need each other would all wait for ever.
     fn cycles(&mut self) {
         let Some(list) = &self.file.checks else { return };
-        let place: HashMap<&str, usize> = list.iter().enumerate().map(|(at, c)| (c.name.as_str(), at)).collect();
+        let place: HashMap<&str, usize> =
+            list.iter().enumerate().map(|(at, c)| (c.name.as_str(), at)).collect();
         // 0 not seen, 1 on the way, 2 done.
         let mut state = vec![0u8; list.len()];
         for start in 0..list.len() {
@@ -64,8 +82,18 @@ impl Lint<'_> {
                         stack.push((at, next + 1));
                         match place.get(need.as_str()) {
                             Some(to) if state[*to] == 1 => {
-                                let span = self.place(&["checks", &at.to_string(), "needs", &next.to_string()]);
-                                self.error("check::need-cycle", span, format!("`{}` and `{need}` need each other", list[at].name), "take one of the two `needs` away");
+                                let span = self.place(&[
+                                    "checks",
+                                    &at.to_string(),
+                                    "needs",
+                                    &next.to_string(),
+                                ]);
+                                self.error(
+                                    "check::need-cycle",
+                                    span,
+                                    format!("`{}` and `{need}` need each other", list[at].name),
+                                    "take one of the two `needs` away",
+                                );
                                 state[*to] = 2;
                             }
                             Some(to) if state[*to] == 0 => stack.push((*to, 0)),
@@ -90,10 +118,19 @@ impl Lint<'_> {
 
     /// A network that the node must be on.
     pub(super) fn network_at(&mut self, node: &str, network: &str, path: &[&str]) {
-        let links: Vec<String> = self.facts.node(node).map(|n| n.links.iter().map(|l| l.network.clone()).collect()).unwrap_or_default();
+        let links: Vec<String> = self
+            .facts
+            .node(node)
+            .map(|n| n.links.iter().map(|l| l.network.clone()).collect())
+            .unwrap_or_default();
         if !links.iter().any(|own| own == network) {
             let span = self.place(path);
-            self.error("check::unknown-network", span, format!("{node} is not on a network `{network}`"), suggestion(network, links.iter().map(String::as_str)));
+            self.error(
+                "check::unknown-network",
+                span,
+                format!("{node} is not on a network `{network}`"),
+                suggestion(network, links.iter().map(String::as_str)),
+            );
         }
     }
 
@@ -107,28 +144,53 @@ impl Lint<'_> {
         }
         if !to.contains('.') {
             // A short name may be completed by a search domain or a hosts file.
-            let short = self.plan.nodes.iter().any(|n| !n.search.is_empty() || n.hosts.iter().any(|(name, _)| name == to));
+            let short = self
+                .plan
+                .nodes
+                .iter()
+                .any(|n| !n.search.is_empty() || n.hosts.iter().any(|(name, _)| name == to));
             if !short {
                 let span = self.place(path);
                 let help = suggestion(to, self.plan.nodes.iter().map(|n| n.name.as_str()));
-                self.error("check::unknown-node", span, format!("`{to}` is no node, no address and no domain name of the lab"), help);
+                self.error(
+                    "check::unknown-node",
+                    span,
+                    format!("`{to}` is no node, no address and no domain name of the lab"),
+                    help,
+                );
             }
             return None;
         }
         let found = self.facts.addresses(to);
-        let foreign = self.plan.nodes.iter().any(|n| n.image.is_some() || n.hosts.iter().any(|(name, _)| name == to));
+        let foreign = self
+            .plan
+            .nodes
+            .iter()
+            .any(|n| n.image.is_some() || n.hosts.iter().any(|(name, _)| name == to));
         if found.is_empty() && expect.is_pass() && !foreign {
             let span = self.place(path);
-            self.warn("check::unresolved", span, format!("{to} has no address in the lab's DNS, so this cannot pass"), "add an A record for it");
+            self.warn(
+                "check::unresolved",
+                span,
+                format!("{to} has no address in the lab's DNS, so this cannot pass"),
+                "add an A record for it",
+            );
         }
         found.first().copied()
     }
 
     fn way(&mut self, from: &str, to: Option<Ipv4Addr>, expect: &Expect, path: &[&str]) {
-        let (Some(node), Some(to), true) = (self.facts.node(from), to, expect.is_pass()) else { return };
+        let (Some(node), Some(to), true) = (self.facts.node(from), to, expect.is_pass()) else {
+            return;
+        };
         if let Some(why) = self.facts.unreachable(node, to) {
             let span = self.place(path);
-            self.warn("check::no-route", span, format!("there is no way from {from} to {to}, so this cannot pass"), why);
+            self.warn(
+                "check::no-route",
+                span,
+                format!("there is no way from {from} to {to}, so this cannot pass"),
+                why,
+            );
             return;
         }
         // And the answer's way back.
@@ -136,12 +198,22 @@ impl Lint<'_> {
             && let Some(why) = self.facts.unreachable(owner, own)
         {
             let span = self.place(path);
-            self.warn("check::no-route", span, format!("there is no way back from {} to {from}, so this cannot pass", owner.name), why);
+            self.warn(
+                "check::no-route",
+                span,
+                format!("there is no way back from {} to {from}, so this cannot pass", owner.name),
+                why,
+            );
         }
     }
 
     fn never_fails(&mut self, span: Span, why: &str) {
-        self.error("check::never-fails", span, format!("this check cannot fail: {why}"), "say what must hold");
+        self.error(
+            "check::never-fails",
+            span,
+            format!("this check cannot fail: {why}"),
+            "say what must hold",
+        );
     }
 
     fn mailer(&mut self, name: &str, path: &[&str]) {
@@ -149,7 +221,12 @@ impl Lint<'_> {
             && node.mail.is_none()
         {
             let span = self.place(path);
-            self.error("check::no-mail-settings", span, format!("{name} has no mail settings"), format!("add `mail: {{ address: … }}` to {name}"));
+            self.error(
+                "check::no-mail-settings",
+                span,
+                format!("{name} has no mail settings"),
+                format!("add `mail: {{ address: … }}` to {name}"),
+            );
         }
     }
 
@@ -164,7 +241,12 @@ impl Lint<'_> {
         };
         if !has && node.image.is_none() {
             let span = self.place(path);
-            self.error("check::no-service", span, format!("{name} has no {service} service"), format!("add it under `services:` of {name}, or name another node"));
+            self.error(
+                "check::no-service",
+                span,
+                format!("{name} has no {service} service"),
+                format!("add it under `services:` of {name}, or name another node"),
+            );
         }
     }
 
@@ -172,7 +254,9 @@ impl Lint<'_> {
     #[allow(clippy::too_many_lines, reason = "one arm for each kind of check")]
     pub(super) fn kind(&mut self, kind: &Kind, expect: &Expect, path: &[&str]) {
         let word = match kind {
-            Kind::Trace(_) if self.tree.at(path).is_some_and(|n| n.get("trace").is_none()) => "path",
+            Kind::Trace(_) if self.tree.at(path).is_some_and(|n| n.get("trace").is_none()) => {
+                "path"
+            }
             _ => kind.word(),
         };
         let full: Vec<&str> = path.iter().copied().chain([word]).collect();
@@ -201,19 +285,34 @@ impl Lint<'_> {
                     && is.parse::<Ipv4Addr>().is_err()
                 {
                     let span = self.place(&at("is"));
-                    self.error("net::address", span, format!("`{is}` is not an address"), "for example 192.168.1.4 or 192.168.1.4/24");
+                    self.error(
+                        "net::address",
+                        span,
+                        format!("`{is}` is not an address"),
+                        "for example 192.168.1.4 or 192.168.1.4/24",
+                    );
                 }
                 self.pool_text(c.inside.as_deref(), &at("inside"));
-                for (field, text) in [("gateway", c.gateway.iter().collect::<Vec<_>>()), ("dns", c.dns.iter().collect())] {
+                for (field, text) in [
+                    ("gateway", c.gateway.iter().collect::<Vec<_>>()),
+                    ("dns", c.dns.iter().collect()),
+                ] {
                     self.address_texts(&text, &at(field));
                 }
             }
             Kind::Lease(c) => {
                 let Some(node) = self.node_at(&c.node, &at("node")) else { return };
-                let leased = node.links.iter().any(|l| l.address == Address::Dhcp && c.network.as_ref().is_none_or(|n| *n == l.network));
+                let leased = node.links.iter().any(|l| {
+                    l.address == Address::Dhcp && c.network.as_ref().is_none_or(|n| *n == l.network)
+                });
                 if !leased {
                     let span = self.place(&at("node"));
-                    self.error("check::no-lease", span, format!("{} does not ask for a lease", c.node), "give its interface the address `dhcp`, or check its `address`");
+                    self.error(
+                        "check::no-lease",
+                        span,
+                        format!("{} does not ask for a lease", c.node),
+                        "give its interface the address `dhcp`, or check its `address`",
+                    );
                 }
                 if let Some(network) = &c.network {
                     self.network_at(&c.node, network, &at("network"));
@@ -222,20 +321,35 @@ impl Lint<'_> {
                     self.server(from, "dhcp", &at("from"));
                 }
                 self.pool_text(c.pool.as_deref(), &at("pool"));
-                for (field, text) in [("router", c.router.iter().collect::<Vec<_>>()), ("dns", c.dns.iter().collect())] {
+                for (field, text) in [
+                    ("router", c.router.iter().collect::<Vec<_>>()),
+                    ("dns", c.dns.iter().collect()),
+                ] {
                     self.address_texts(&text, &at(field));
                 }
                 for (number, _) in c.options.iter() {
                     if number.parse::<u8>().is_err() {
                         let span = self.place(&at("options"));
-                        self.error("dhcp::option", span, format!("`{number}` is not the number of a DHCP option"), "1 to 254");
+                        self.error(
+                            "dhcp::option",
+                            span,
+                            format!("`{number}` is not the number of a DHCP option"),
+                            "1 to 254",
+                        );
                     }
                 }
             }
             Kind::Ping(c) => {
                 if self.node_at(&c.from, &at("from")).is_some() {
                     let to = self.target(&c.to, expect, &at("to"));
-                    let itself = c.to == c.from || to.is_some_and(|to| to.is_loopback() || self.facts.node(&c.from).is_some_and(|n| n.addresses().any(|own| own.addr() == to)));
+                    let itself = c.to == c.from
+                        || to.is_some_and(|to| {
+                            to.is_loopback()
+                                || self
+                                    .facts
+                                    .node(&c.from)
+                                    .is_some_and(|n| n.addresses().any(|own| own.addr() == to))
+                        });
                     if itself {
                         self.never_fails(here, "a node always reaches itself");
                     }
@@ -250,11 +364,18 @@ impl Lint<'_> {
                 if self.node_at(&c.node, &at("node")).is_none() {
                     return;
                 }
-                let known = c.to == "default" || self.facts.networks.contains_key(c.to.as_str()) || c.to.parse::<ipnet::Ipv4Net>().is_ok();
+                let known = c.to == "default"
+                    || self.facts.networks.contains_key(c.to.as_str())
+                    || c.to.parse::<ipnet::Ipv4Net>().is_ok();
                 if !known {
                     let span = self.place(&at("to"));
                     let names = self.facts.networks.keys().copied().chain(["default"]);
-                    self.error("check::unknown-network", span, format!("`{}` is no subnet and no network", c.to), suggestion(&c.to, names));
+                    self.error(
+                        "check::unknown-network",
+                        span,
+                        format!("`{}` is no subnet and no network", c.to),
+                        suggestion(&c.to, names),
+                    );
                 }
                 if let Some(via) = &c.via
                     && via.parse::<Ipv4Addr>().is_err()
@@ -268,7 +389,9 @@ impl Lint<'_> {
                     self.way(&c.from, to, expect, &at("to"));
                 }
                 for (field, list) in [("through", &c.through), ("avoid", &c.avoid)] {
-                    for (index, hop) in list.iter().enumerate().filter(|(_, hop)| hop.parse::<Ipv4Addr>().is_err()) {
+                    for (index, hop) in
+                        list.iter().enumerate().filter(|(_, hop)| hop.parse::<Ipv4Addr>().is_err())
+                    {
                         let index = index.to_string();
                         let mut path = at(field);
                         path.push(&index);
@@ -291,16 +414,30 @@ impl Lint<'_> {
                 let upper = c.r#type.to_ascii_uppercase();
                 if !types.contains(&upper.as_str()) && upper != "ANY" && upper != "AXFR" {
                     let span = self.place(&at("type"));
-                    self.error("dns::record", span, format!("`{}` is not a record type", c.r#type), suggestion(&upper, types.iter().copied()));
+                    self.error(
+                        "dns::record",
+                        span,
+                        format!("`{}` is not a record type", c.r#type),
+                        suggestion(&upper, types.iter().copied()),
+                    );
                 }
                 match &c.server {
-                    Some(server) if server.parse::<Ipv4Addr>().is_err() => self.server(server, "dns", &at("server")),
+                    Some(server) if server.parse::<Ipv4Addr>().is_err() => {
+                        self.server(server, "dns", &at("server"))
+                    }
                     Some(_) => {}
                     None => {
                         let node = self.facts.node(&c.from);
-                        if node.is_some_and(|n| n.dns.is_empty() && !n.uses_dhcp()) && expect.is_pass() {
+                        if node.is_some_and(|n| n.dns.is_empty() && !n.uses_dhcp())
+                            && expect.is_pass()
+                        {
                             let span = self.place(&at("from"));
-                            self.warn("check::no-resolver", span, format!("{} has no DNS server, so this cannot pass", c.from), "give it `dns:`, or the check `server:`");
+                            self.warn(
+                                "check::no-resolver",
+                                span,
+                                format!("{} has no DNS server, so this cannot pass", c.from),
+                                "give it `dns:`, or the check `server:`",
+                            );
                         }
                     }
                 }
@@ -318,10 +455,18 @@ impl Lint<'_> {
             Kind::Http(c) => {
                 let from = self.node_at(&c.from, &at("from")).is_some();
                 let rest = c.url.strip_prefix("http://").or_else(|| c.url.strip_prefix("https://"));
-                let host = rest.map(|rest| rest.split(['/', ':', '?']).next().unwrap_or_default()).unwrap_or_default().to_owned();
+                let host = rest
+                    .map(|rest| rest.split(['/', ':', '?']).next().unwrap_or_default())
+                    .unwrap_or_default()
+                    .to_owned();
                 if host.is_empty() {
                     let span = self.place(&at("url"));
-                    self.error("check::url", span, format!("`{}` is not the address of a page", c.url), "for example http://www.example.com/");
+                    self.error(
+                        "check::url",
+                        span,
+                        format!("`{}` is not the address of a page", c.url),
+                        "for example http://www.example.com/",
+                    );
                 } else {
                     let to = self.target(&host, expect, &at("url"));
                     if from {
@@ -357,7 +502,12 @@ impl Lint<'_> {
                 }
                 if c.devices.len() < 2 {
                     let span = self.place(&at("devices"));
-                    self.error("check::count", span, "one mailbox on several devices needs two of them".to_owned(), "devices: [pc0, phone]");
+                    self.error(
+                        "check::count",
+                        span,
+                        "one mailbox on several devices needs two of them".to_owned(),
+                        "devices: [pc0, phone]",
+                    );
                 }
                 if !c.seen && !c.deleted && !c.folders {
                     self.never_fails(here, "it compares nothing");
@@ -369,7 +519,12 @@ impl Lint<'_> {
                 self.server(&c.node, "mail", &at("node"));
                 if crate::read_check::service_of(&c.protocol) != Some("mail") {
                     let span = self.place(&at("protocol"));
-                    self.error("check::unknown-service", span, format!("`{}` has no transcript", c.protocol), "smtp, pop3 or imap");
+                    self.error(
+                        "check::unknown-service",
+                        span,
+                        format!("`{}` has no transcript", c.protocol),
+                        "smtp, pop3 or imap",
+                    );
                 }
                 if let Some(client) = &c.client {
                     self.node_at(client, &at("client"));
@@ -389,13 +544,20 @@ impl Lint<'_> {
                 }
                 for (field, list) in [("seen", &c.seen), ("unseen", &c.unseen)] {
                     for (index, port) in list.iter().enumerate() {
-                        let good = port.split_once('/').is_some_and(|(p, n)| matches!(p, "tcp" | "udp") && n.parse::<u16>().is_ok_and(|n| n > 0));
+                        let good = port.split_once('/').is_some_and(|(p, n)| {
+                            matches!(p, "tcp" | "udp") && n.parse::<u16>().is_ok_and(|n| n > 0)
+                        });
                         if !good {
                             let index = index.to_string();
                             let mut path = at(field);
                             path.push(&index);
                             let span = self.place(&path);
-                            self.error("check::port", span, format!("`{port}` is not a port"), "write tcp/25 or udp/53");
+                            self.error(
+                                "check::port",
+                                span,
+                                format!("`{port}` is not a port"),
+                                "write tcp/25 or udp/53",
+                            );
                         }
                     }
                 }
@@ -404,8 +566,11 @@ impl Lint<'_> {
             }
             Kind::Exec(c) => {
                 self.node_at(&c.node, &at("node"));
-                let harmless = matches!(c.command.first().map(String::as_str), Some("true" | "echo" | ":"));
-                if c.command.is_empty() || harmless && c.contains.is_empty() && c.lacks.is_empty() && c.code == 0 {
+                let harmless =
+                    matches!(c.command.first().map(String::as_str), Some("true" | "echo" | ":"));
+                if c.command.is_empty()
+                    || harmless && c.contains.is_empty() && c.lacks.is_empty() && c.code == 0
+                {
                     self.never_fails(here, "the command always succeeds");
                 }
             }
@@ -414,10 +579,17 @@ impl Lint<'_> {
 
     fn pool_text(&mut self, text: Option<&str>, path: &[&str]) {
         let Some(text) = text else { return };
-        let known = text.parse::<ipnet::Ipv4Net>().is_ok() || Range::parse(text).is_some() || self.facts.networks.contains_key(text);
+        let known = text.parse::<ipnet::Ipv4Net>().is_ok()
+            || Range::parse(text).is_some()
+            || self.facts.networks.contains_key(text);
         if !known {
             let span = self.place(path);
-            self.error("net::range", span, format!("`{text}` is no subnet and no range"), "for example 192.168.10.0/24 or 192.168.10.51-192.168.10.254");
+            self.error(
+                "net::range",
+                span,
+                format!("`{text}` is no subnet and no range"),
+                "for example 192.168.10.0/24 or 192.168.10.51-192.168.10.254",
+            );
         }
     }
 
@@ -426,7 +598,12 @@ impl Lint<'_> {
             if text.parse::<Ipv4Addr>().is_err() && !self.facts.nodes.contains_key(text.as_str()) {
                 let index = index.to_string();
                 let span = self.place(&[path, &[index.as_str()]].concat());
-                self.error("net::address", span, format!("`{text}` is not an address"), "for example 192.168.1.1");
+                self.error(
+                    "net::address",
+                    span,
+                    format!("`{text}` is not an address"),
+                    "for example 192.168.1.1",
+                );
             }
         }
     }

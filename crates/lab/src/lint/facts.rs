@@ -25,8 +25,10 @@ pub(super) struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     pub fn of(plan: &'a Plan) -> Self {
-        let nodes = plan.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
-        let networks = plan.networks.iter().enumerate().map(|(at, n)| (n.name.as_str(), at)).collect();
+        let nodes =
+            plan.nodes.iter().enumerate().map(|(at, node)| (node.name.as_str(), at)).collect();
+        let networks =
+            plan.networks.iter().enumerate().map(|(at, n)| (n.name.as_str(), at)).collect();
         let mut owners: HashMap<Ipv4Addr, Vec<usize>> = HashMap::new();
         for (at, node) in plan.nodes.iter().enumerate() {
             for net in node.addresses() {
@@ -34,13 +36,19 @@ impl<'a> Facts<'a> {
             }
         }
         let mut records: HashMap<&str, Vec<&Record>> = HashMap::new();
-        for zone in plan.nodes.iter().filter_map(|n| n.services.dns.as_ref()).flat_map(|dns| &dns.zones) {
+        for zone in
+            plan.nodes.iter().filter_map(|n| n.services.dns.as_ref()).flat_map(|dns| &dns.zones)
+        {
             for record in &zone.records {
                 records.entry(&record.name).or_default().push(record);
             }
         }
         // RIP routers find the same ways; static ones only have their own.
-        let ways = if plan.nodes.iter().any(|n| n.routing == Some(Routing::Rip)) { shortest_ways(plan) } else { HashMap::new() };
+        let ways = if plan.nodes.iter().any(|n| n.routing == Some(Routing::Rip)) {
+            shortest_ways(plan)
+        } else {
+            HashMap::new()
+        };
         Self { plan, nodes, networks, owners, records, ways }
     }
 
@@ -49,14 +57,23 @@ impl<'a> Facts<'a> {
     }
 
     pub fn owner(&self, address: Ipv4Addr) -> Option<&'a Node> {
-        self.owners.get(&address).and_then(|list| list.first()).and_then(|at| self.plan.nodes.get(*at))
+        self.owners
+            .get(&address)
+            .and_then(|list| list.first())
+            .and_then(|at| self.plan.nodes.get(*at))
     }
 
     /// The records of a name and type, in any zone of the lab; wildcards count.
     pub fn lookup(&self, name: &str, kind: &str) -> Vec<&'a Record> {
         let name = format!("{}.", name.trim_end_matches('.').to_ascii_lowercase());
         let of = |owner: &str| -> Vec<&'a Record> {
-            self.records.get(owner).into_iter().flatten().filter(|r| r.r#type == kind).copied().collect()
+            self.records
+                .get(owner)
+                .into_iter()
+                .flatten()
+                .filter(|r| r.r#type == kind)
+                .copied()
+                .collect()
         };
         let own = of(&name);
         if !own.is_empty() || self.records.contains_key(name.as_str()) {
@@ -101,7 +118,12 @@ impl<'a> Facts<'a> {
         node.gateway.or_else(|| {
             let link = node.links.iter().find(|link| link.address == Address::Dhcp)?;
             let subnet = self.plan.network(&link.network)?.subnet;
-            let pools = self.plan.nodes.iter().filter_map(|n| n.services.dhcp.as_ref()).flat_map(|dhcp| &dhcp.pools);
+            let pools = self
+                .plan
+                .nodes
+                .iter()
+                .filter_map(|n| n.services.dhcp.as_ref())
+                .flat_map(|dhcp| &dhcp.pools);
             pools.filter(|pool| pool.subnet == subnet).find_map(|pool| pool.router)
         })
     }
@@ -115,14 +137,18 @@ impl<'a> Facts<'a> {
             }
             let direct = at.links.iter().any(|link| match link.address {
                 Address::Static(net) => net.contains(&to),
-                Address::Dhcp => self.plan.network(&link.network).is_some_and(|n| n.subnet.contains(&to)),
+                Address::Dhcp => {
+                    self.plan.network(&link.network).is_some_and(|n| n.subnet.contains(&to))
+                }
                 Address::None => false,
             });
             if direct {
                 return None;
             }
             let place = self.nodes.get(at.name.as_str());
-            let learnt = place.filter(|_| at.routing == Some(Routing::Rip)).and_then(|place| self.ways.get(place));
+            let learnt = place
+                .filter(|_| at.routing == Some(Routing::Rip))
+                .and_then(|place| self.ways.get(place));
             let learnt = learnt.into_iter().flatten().copied();
             let typed = at.router.as_ref().and_then(|r| r.get("routes")).and_then(|r| r.as_array());
             let typed = typed.into_iter().flatten().filter_map(|route| {
@@ -130,8 +156,10 @@ impl<'a> Facts<'a> {
                 let via = route.get("via")?.get("address")?.as_str()?.parse::<Ipv4Addr>().ok()?;
                 Some((to, via))
             });
-            let routes = at.routes.iter().map(|route| (route.to, route.via)).chain(learnt).chain(typed);
-            let best = routes.filter(|(net, _)| net.contains(&to)).max_by_key(|(net, _)| net.prefix_len());
+            let routes =
+                at.routes.iter().map(|route| (route.to, route.via)).chain(learnt).chain(typed);
+            let best =
+                routes.filter(|(net, _)| net.contains(&to)).max_by_key(|(net, _)| net.prefix_len());
             let Some(via) = best.map(|(_, via)| via).or_else(|| self.gateway(at)) else {
                 return Some(format!("{} has no route to {to}", at.name));
             };

@@ -40,11 +40,23 @@ struct Lint<'a> {
 }
 
 impl Lint<'_> {
-    fn error(&mut self, code: &'static str, span: Span, message: String, help: impl std::fmt::Display) {
+    fn error(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: String,
+        help: impl std::fmt::Display,
+    ) {
         self.problems.push(Problem::error(code, span, message).help(help));
     }
 
-    fn warn(&mut self, code: &'static str, span: Span, message: String, help: impl std::fmt::Display) {
+    fn warn(
+        &mut self,
+        code: &'static str,
+        span: Span,
+        message: String,
+        help: impl std::fmt::Display,
+    ) {
         self.problems.push(Problem::warning(code, span, message).help(help));
     }
 

@@ -10,7 +10,11 @@ impl Lint<'_> {
     /// The author's records of a server, with their places.
     fn author_records(&self, at: usize) -> Vec<(crate::plan::Record, Span)> {
         let mut list = Vec::new();
-        let Some((name, Some(dns))) = self.file.nodes.0.get(at).map(|(n, said)| (n, said.services.dns.as_ref())) else { return list };
+        let Some((name, Some(dns))) =
+            self.file.nodes.0.get(at).map(|(n, said)| (n, said.services.dns.as_ref()))
+        else {
+            return list;
+        };
         let base = ["nodes", name.as_str(), "services", "dns"];
         let place = |path: &[&str], index: usize| {
             let index = index.to_string();
@@ -46,14 +50,35 @@ impl Lint<'_> {
                 let span = *span;
                 let key = (record.name.clone(), record.r#type.clone(), record.data.clone());
                 if seen.insert(key, span).is_some() {
-                    self.warn("dns::duplicate-record", span, format!("{} {} {} is there twice", record.name, record.r#type, record.data), "keep one of them");
+                    self.warn(
+                        "dns::duplicate-record",
+                        span,
+                        format!("{} {} {} is there twice", record.name, record.r#type, record.data),
+                        "keep one of them",
+                    );
                 }
                 match record.r#type.as_str() {
                     "A" => {
-                        let Ok(address) = record.data.parse::<std::net::Ipv4Addr>() else { continue };
-                        let leased = self.plan.nodes.iter().filter_map(|n| n.services.dhcp.as_ref()).flat_map(|d| &d.pools).any(|p| p.subnet.contains(&address));
+                        let Ok(address) = record.data.parse::<std::net::Ipv4Addr>() else {
+                            continue;
+                        };
+                        let leased = self
+                            .plan
+                            .nodes
+                            .iter()
+                            .filter_map(|n| n.services.dhcp.as_ref())
+                            .flat_map(|d| &d.pools)
+                            .any(|p| p.subnet.contains(&address));
                         if self.facts.owner(address).is_none() && !leased && !foreign {
-                            self.warn("dns::nobody", span, format!("{} points to {address}, and nobody has that address", record.name), "give a node the address, or correct the record");
+                            self.warn(
+                                "dns::nobody",
+                                span,
+                                format!(
+                                    "{} points to {address}, and nobody has that address",
+                                    record.name
+                                ),
+                                "give a node the address, or correct the record",
+                            );
                         }
                     }
                     "MX" | "NS" | "SRV" => {
@@ -64,14 +89,36 @@ impl Lint<'_> {
                             _ => ("dns::srv-without-address", "server"),
                         };
                         let known = !self.facts.addresses(target).is_empty();
-                        if target != "." && !known && (self.facts.lookup(target, "A").is_empty()) && !self.elsewhere(target) {
-                            self.warn(code, span, format!("{} names the {what} {target}, which has no address in the lab", record.name), format!("add the record `{target} A …`"));
+                        if target != "."
+                            && !known
+                            && (self.facts.lookup(target, "A").is_empty())
+                            && !self.elsewhere(target)
+                        {
+                            self.warn(
+                                code,
+                                span,
+                                format!(
+                                    "{} names the {what} {target}, which has no address in the lab",
+                                    record.name
+                                ),
+                                format!("add the record `{target} A …`"),
+                            );
                         }
                     }
                     "CNAME" => {
-                        let others = records.iter().filter(|(other, _)| other.name == record.name && other.r#type != "RRSIG");
+                        let others = records.iter().filter(|(other, _)| {
+                            other.name == record.name && other.r#type != "RRSIG"
+                        });
                         if others.count() > 1 {
-                            self.error("dns::cname", span, format!("{} is an alias and has other records as well", record.name), "a name with CNAME has nothing else (RFC 1034, 3.6.2)");
+                            self.error(
+                                "dns::cname",
+                                span,
+                                format!(
+                                    "{} is an alias and has other records as well",
+                                    record.name
+                                ),
+                                "a name with CNAME has nothing else (RFC 1034, 3.6.2)",
+                            );
                         }
                     }
                     _ => {}
@@ -88,31 +135,75 @@ impl Lint<'_> {
     }
 
     fn zones(&mut self, at: usize) {
-        let Some((name, Some(dns))) = self.file.nodes.0.get(at).map(|(n, said)| (n, said.services.dns.as_ref())) else { return };
+        let Some((name, Some(dns))) =
+            self.file.nodes.0.get(at).map(|(n, said)| (n, said.services.dns.as_ref()))
+        else {
+            return;
+        };
         for (zone, form) in dns.zones.iter() {
             if !form.records.is_empty() && !form.primaries.is_empty() {
                 let span = self.key(&["nodes", name, "services", "dns", "zones", zone]);
-                self.error("dns::zone", span, format!("the zone {zone} has records and is copied from a primary server"), "keep one of the two");
+                self.error(
+                    "dns::zone",
+                    span,
+                    format!("the zone {zone} has records and is copied from a primary server"),
+                    "keep one of the two",
+                );
             }
             for (index, primary) in form.primaries.iter().enumerate() {
                 let owner = self.facts.owner(*primary);
                 if owner.is_none_or(|n| n.services.dns.is_none() && n.image.is_none()) {
-                    let span = self.place(&["nodes", name, "services", "dns", "zones", zone, "primaries", &index.to_string()]);
-                    self.warn("dns::primary", span, format!("{primary} is no DNS server of the lab"), "name the address of a node with a `dns:` service");
+                    let span = self.place(&[
+                        "nodes",
+                        name,
+                        "services",
+                        "dns",
+                        "zones",
+                        zone,
+                        "primaries",
+                        &index.to_string(),
+                    ]);
+                    self.warn(
+                        "dns::primary",
+                        span,
+                        format!("{primary} is no DNS server of the lab"),
+                        "name the address of a node with a `dns:` service",
+                    );
                 }
             }
             for (index, who) in form.allow_transfer.iter().enumerate() {
-                let good = self.facts.networks.contains_key(who.as_str()) || who.parse::<ipnet::Ipv4Net>().is_ok() || who.parse::<std::net::Ipv4Addr>().is_ok();
+                let good = self.facts.networks.contains_key(who.as_str())
+                    || who.parse::<ipnet::Ipv4Net>().is_ok()
+                    || who.parse::<std::net::Ipv4Addr>().is_ok();
                 if !good {
-                    let span = self.place(&["nodes", name, "services", "dns", "zones", zone, "allow_transfer", &index.to_string()]);
-                    self.error("net::subnet", span, format!("`{who}` is not a network, subnet or address"), "for example 192.168.1.6");
+                    let span = self.place(&[
+                        "nodes",
+                        name,
+                        "services",
+                        "dns",
+                        "zones",
+                        zone,
+                        "allow_transfer",
+                        &index.to_string(),
+                    ]);
+                    self.error(
+                        "net::subnet",
+                        span,
+                        format!("`{who}` is not a network, subnet or address"),
+                        "for example 192.168.1.6",
+                    );
                 }
             }
         }
         for (zone, servers) in dns.forward.iter().flat_map(|f| f.0.iter()) {
             if servers.is_empty() {
                 let span = self.key(&["nodes", name, "services", "dns", "forward", zone]);
-                self.error("dns::zone", span, format!("nobody is asked for {zone}"), "name at least one server");
+                self.error(
+                    "dns::zone",
+                    span,
+                    format!("nobody is asked for {zone}"),
+                    "name at least one server",
+                );
             }
         }
     }
@@ -121,13 +212,31 @@ impl Lint<'_> {
     fn sites(&mut self) {
         let mut seen: HashMap<(&str, String), ()> = HashMap::new();
         for node in &self.plan.nodes {
-            for name in node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names) {
+            for name in
+                node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names)
+            {
                 let span = self.key(&["nodes", &node.name, "services", "web"]);
                 if seen.insert((&node.name, name.to_ascii_lowercase()), ()).is_some() {
-                    self.error("web::duplicate-name", span, format!("two sites of {} are called {name}", node.name), "a name belongs to one site");
+                    self.error(
+                        "web::duplicate-name",
+                        span,
+                        format!("two sites of {} are called {name}", node.name),
+                        "a name belongs to one site",
+                    );
                 }
-                if name.contains('.') && self.facts.covered(name) && self.facts.addresses(name).is_empty() {
-                    self.warn("web::name", span, format!("{name} has no address in the lab's DNS"), format!("add the record `{name}. A {}`", node.address().map_or_else(|| "…".to_owned(), |a| a.to_string())));
+                if name.contains('.')
+                    && self.facts.covered(name)
+                    && self.facts.addresses(name).is_empty()
+                {
+                    self.warn(
+                        "web::name",
+                        span,
+                        format!("{name} has no address in the lab's DNS"),
+                        format!(
+                            "add the record `{name}. A {}`",
+                            node.address().map_or_else(|| "…".to_owned(), |a| a.to_string())
+                        ),
+                    );
                 }
             }
         }

@@ -17,9 +17,13 @@ impl Lint<'_> {
             let span = self.place(&["scenarios", &index, "name"]);
             if let Some(first) = names.insert(&scenario.name, span) {
                 self.problems.push(
-                    Problem::error("check::duplicate-name", span, format!("two scenarios are called `{}`", scenario.name))
-                        .help("give each scenario its own name")
-                        .and(first, "first here"),
+                    Problem::error(
+                        "check::duplicate-name",
+                        span,
+                        format!("two scenarios are called `{}`", scenario.name),
+                    )
+                    .help("give each scenario its own name")
+                    .and(first, "first here"),
                 );
             }
             for (at, step) in scenario.steps.iter().enumerate() {
@@ -27,7 +31,12 @@ impl Lint<'_> {
             }
             let tries = |step: &Step| matches!(step.action, Action::Check(_) | Action::Until(_));
             if !scenario.steps.iter().any(tries) {
-                self.error("check::never-fails", span, "this scenario cannot fail: it has no check".to_owned(), "add a `check:` step");
+                self.error(
+                    "check::never-fails",
+                    span,
+                    "this scenario cannot fail: it has no check".to_owned(),
+                    "add a `check:` step",
+                );
             }
         }
         let checks: BTreeSet<&str> = self.plan.checks.iter().map(|c| c.name.as_str()).collect();
@@ -39,7 +48,12 @@ impl Lint<'_> {
             for (at, name) in wrong.fails.iter().enumerate() {
                 if !checks.contains(name.as_str()) {
                     let span = self.place(&["wrong", &index, "fails", &at.to_string()]);
-                    self.error("check::unknown-need", span, format!("there is no check `{name}`"), suggestion(name, checks.iter().copied()));
+                    self.error(
+                        "check::unknown-need",
+                        span,
+                        format!("there is no check `{name}`"),
+                        suggestion(name, checks.iter().copied()),
+                    );
                 }
             }
         }
@@ -59,22 +73,36 @@ impl Lint<'_> {
             Action::Restart(node) => drop(self.node_at(node, &under("restart", &[])).is_some()),
             Action::Impair(impair) => self.plug(&impair.link, &under("impair", &["link"])),
             Action::AddUser(user) => self.has(&user.node, "mail", &under("add_user", &["node"])),
-            Action::RemoveUser(user) => self.has(&user.node, "mail", &under("remove_user", &["node"])),
+            Action::RemoveUser(user) => {
+                self.has(&user.node, "mail", &under("remove_user", &["node"]))
+            }
             Action::Record(record) => {
                 self.has(&record.node, "dns", &under("record", &["node"]));
                 for line in &record.add {
                     if let Err(why) = parse_record(line, None) {
                         let span = self.place(&under("record", &["add"]));
-                        self.error("dns::record", span, why, "as in a zone file: `mail.com. A 192.168.1.2`");
+                        self.error(
+                            "dns::record",
+                            span,
+                            why,
+                            "as in a zone file: `mail.com. A 192.168.1.2`",
+                        );
                     }
                 }
             }
             Action::Address(set) => self.plug(&set.link, &under("address", &["link"])),
             Action::Ios(lines) => {
-                let router = self.node_at(&lines.node, &under("ios", &["node"])).map(crate::plan::Node::is_router);
+                let router = self
+                    .node_at(&lines.node, &under("ios", &["node"]))
+                    .map(crate::plan::Node::is_router);
                 if router == Some(false) {
                     let span = self.place(&under("ios", &["node"]));
-                    self.error("net::not-a-router", span, format!("{} has no console: it is no router", lines.node), "name a router");
+                    self.error(
+                        "net::not-a-router",
+                        span,
+                        format!("{} has no console: it is no router", lines.node),
+                        "name a router",
+                    );
                 }
             }
             Action::Check(tried) | Action::Until(tried) => {
@@ -82,10 +110,16 @@ impl Lint<'_> {
                 match &**tried {
                     Tried::Kind(kind) => self.kind(kind, &step.expect, &under(word, &[])),
                     Tried::Named(name) => {
-                        let names: Vec<&str> = self.plan.checks.iter().map(|c| c.name.as_str()).collect();
+                        let names: Vec<&str> =
+                            self.plan.checks.iter().map(|c| c.name.as_str()).collect();
                         if !names.contains(&name.as_str()) {
                             let span = self.place(&under(word, &[]));
-                            self.error("check::unknown-need", span, format!("there is no check `{name}`"), suggestion(name, names));
+                            self.error(
+                                "check::unknown-need",
+                                span,
+                                format!("there is no check `{name}`"),
+                                suggestion(name, names),
+                            );
                         }
                     }
                 }
@@ -103,8 +137,17 @@ impl Lint<'_> {
         });
         if there == Some(false) {
             let span = self.place(path);
-            let what = if service.is_empty() { "service at all".to_owned() } else { format!("{service} service") };
-            self.error("check::no-service", span, format!("{name} has no {what}"), format!("add it under `services:` of {name}, or name another node"));
+            let what = if service.is_empty() {
+                "service at all".to_owned()
+            } else {
+                format!("{service} service")
+            };
+            self.error(
+                "check::no-service",
+                span,
+                format!("{name} has no {what}"),
+                format!("add it under `services:` of {name}, or name another node"),
+            );
         }
     }
 
@@ -115,7 +158,12 @@ impl Lint<'_> {
             if of != Some(service.service.as_str()) {
                 let span = self.place(path);
                 let known = crate::read_check::SERVICE_WORDS.iter().copied();
-                self.error("check::unknown-service", span, format!("`{protocol}` is no protocol of {}", service.service), suggestion(protocol, known));
+                self.error(
+                    "check::unknown-service",
+                    span,
+                    format!("`{protocol}` is no protocol of {}", service.service),
+                    suggestion(protocol, known),
+                );
             }
         }
     }

@@ -59,7 +59,9 @@ pub struct Grading {
 #[derive(Debug, Subcommand)]
 pub enum ClassVerb {
     /// Start a copy for each student
-    #[command(after_help = "Example:\n  labctl class up labs/lab06.yaml --roster students.csv --ttl 3")]
+    #[command(
+        after_help = "Example:\n  labctl class up labs/lab06.yaml --roster students.csv --ttl 3"
+    )]
     Up {
         #[command(flatten)]
         lab: LabFile,

@@ -36,13 +36,27 @@ pub struct Global {
     #[arg(short = 'p', long, global = true, value_name = "NAME", env = "LABCTL_INSTANCE")]
     pub instance: Option<String>,
     /// What the lab runs on; by default Docker where a daemon answers
-    #[arg(long, global = true, value_enum, env = "LABCTL_ENGINE", default_value = "auto", hide_default_value = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        env = "LABCTL_ENGINE",
+        default_value = "auto",
+        hide_default_value = true
+    )]
     pub engine: EngineChoice,
     /// The Docker daemon, such as unix:///var/run/docker.sock
     #[arg(long, global = true, value_name = "URL")]
     pub host: Option<String>,
     /// How data is printed
-    #[arg(short = 'o', long, global = true, value_enum, default_value = "table", hide_default_value = true)]
+    #[arg(
+        short = 'o',
+        long,
+        global = true,
+        value_enum,
+        default_value = "table",
+        hide_default_value = true
+    )]
     pub output: Format,
     /// When to use colours
     #[arg(long, global = true, value_enum, default_value = "auto", hide_default_value = true)]
@@ -168,7 +182,9 @@ pub enum Verb {
     /// Show all labs on the engine
     Ls,
     /// Run a command in a node
-    #[command(after_help = "Examples:\n  labctl exec pc0 -- ping mail.com\n  labctl exec mail -- ip addr")]
+    #[command(
+        after_help = "Examples:\n  labctl exec pc0 -- ping mail.com\n  labctl exec mail -- ip addr"
+    )]
     Exec {
         /// The node
         node: String,
@@ -274,7 +290,9 @@ pub enum Verb {
         state: Option<OnOff>,
     },
     /// Pull a cable, plug it in, or make it bad
-    #[command(after_help = "Examples:\n  labctl link pc0:lan down\n  labctl link pc0:lan impair --loss 0.2")]
+    #[command(
+        after_help = "Examples:\n  labctl link pc0:lan down\n  labctl link pc0:lan impair --loss 0.2"
+    )]
     Link {
         /// NODE:NETWORK
         link: String,

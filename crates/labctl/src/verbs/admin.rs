@@ -27,7 +27,10 @@ pub async fn run(context: &Context, service: &str, admin: &Admin) -> Outcome {
         output::say(&format!("labctl {service} NODE OPERATION [WORDS] [KEY=VALUE]\n"));
         let rows: Vec<Vec<String>> = known()
             .map(|(_, op, fields, what)| {
-                vec![format!("{op} {}", fields.join(" ").to_uppercase().replace('*', "…")), (*what).to_owned()]
+                vec![
+                    format!("{op} {}", fields.join(" ").to_uppercase().replace('*', "…")),
+                    (*what).to_owned(),
+                ]
             })
             .collect();
         output::say(&output::table(&["OPERATION", "WHAT IT DOES"], &rows));
@@ -100,7 +103,8 @@ fn request(service: &str, op: &str, words: &[String]) -> Result<Value, Failure> 
         }
         match fields.next() {
             Some(field) if field.ends_with('*') => {
-                let all: Vec<Value> = std::iter::once(word).chain(left.by_ref()).map(|w| scalar(w)).collect();
+                let all: Vec<Value> =
+                    std::iter::once(word).chain(left.by_ref()).map(|w| scalar(w)).collect();
                 map.insert(field.trim_end_matches('*').into(), Value::Array(all));
             }
             Some(field) if field.ends_with('…') => {
@@ -156,9 +160,11 @@ fn cell(value: &Value) -> String {
         Value::Bool(true) => "yes".into(),
         Value::Bool(false) => "no".into(),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
-        Value::Object(map) => {
-            map.iter().map(|(key, value)| format!("{key}={}", cell(value))).collect::<Vec<_>>().join(" ")
-        }
+        Value::Object(map) => map
+            .iter()
+            .map(|(key, value)| format!("{key}={}", cell(value)))
+            .collect::<Vec<_>>()
+            .join(" "),
         other => other.to_string(),
     }
 }
@@ -205,7 +211,8 @@ fn rows(items: &[Value]) {
         .iter()
         .map(|item| heads.iter().map(|head| item.get(head).map(cell).unwrap_or_default()).collect())
         .collect();
-    let heads: Vec<String> = heads.iter().map(|head| head.to_uppercase().replace('_', " ")).collect();
+    let heads: Vec<String> =
+        heads.iter().map(|head| head.to_uppercase().replace('_', " ")).collect();
     let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
     output::say(&output::table(&heads, &table));
 }
@@ -222,6 +229,8 @@ mod tests {
     fn words_fill_the_fields_of_an_operation() {
         let request = request("dns", "records", &words("mail.com")).unwrap();
         assert_eq!(request, json!({ "op": "records", "zone": "mail.com" }));
-        assert!(super::request("dns", "recods", &[]).unwrap_err().help.unwrap().contains("records"));
+        assert!(
+            super::request("dns", "recods", &[]).unwrap_err().help.unwrap().contains("records")
+        );
     }
 }

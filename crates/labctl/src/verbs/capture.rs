@@ -82,7 +82,11 @@ pub async fn run(
         }
     }
     if !context.global.quiet {
-        let dropped = if joiner.dropped > 0 { format!(", {} dropped", joiner.dropped) } else { String::new() };
+        let dropped = if joiner.dropped > 0 {
+            format!(", {} dropped", joiner.dropped)
+        } else {
+            String::new()
+        };
         output::complain(&format!("{written} packets{dropped}"));
     }
     Ok(0)
@@ -98,7 +102,8 @@ pub async fn taps(running: &Running, plan: &Plan, links: &[String]) -> Result<Ve
             None => (link.as_str(), None),
         };
         let node = plan.node(name).ok_or_else(|| {
-            Failure::new(INVALID, format!("the lab has no node `{name}`")).help(format!("it has: {}", all.join(", ")))
+            Failure::new(INVALID, format!("the lab has no node `{name}`"))
+                .help(format!("it has: {}", all.join(", ")))
         })?;
         if let Some(network) = network
             && node.link(network).is_none()
@@ -143,7 +148,9 @@ fn who(plan: &Plan, mac: Mac) -> String {
         return "everybody".into();
     }
     let mac = mac.to_string();
-    let has = |node: &&::lab::plan::Node| node.links.iter().any(|link| link.mac.eq_ignore_ascii_case(&mac));
+    let has = |node: &&::lab::plan::Node| {
+        node.links.iter().any(|link| link.mac.eq_ignore_ascii_case(&mac))
+    };
     plan.nodes.iter().find(has).map_or(mac.clone(), |node| node.name.clone())
 }
 

@@ -23,7 +23,12 @@ pub async fn run(context: &Context, args: ClassArgs) -> Outcome {
     let class = args.class.as_deref();
     match args.verb {
         ClassVerb::Up { lab, roster, memory, processes, cpu, disk, ttl, parallel, wait } => {
-            let limits = Limits { memory: memory.map(|mb| mb << 20), processes, cpu, disk: disk.map(|mb| mb << 20) };
+            let limits = Limits {
+                memory: memory.map(|mb| mb << 20),
+                processes,
+                cpu,
+                disk: disk.map(|mb| mb << 20),
+            };
             let expires = ttl.map(|hours| now() + (hours * 3600.0) as i64);
             let students = students(&roster)?;
             let engine = context.engine().await?;
@@ -91,7 +96,10 @@ fn students(roster: &Roster) -> Result<Vec<Student>, Failure> {
                 line => format!("{name}:{line}: {message}"),
             })
             .collect();
-        Failure::new(INVALID, format!("the roster is not right, nothing was started:\n  {}", lines.join("\n  ")))
+        Failure::new(
+            INVALID,
+            format!("the roster is not right, nothing was started:\n  {}", lines.join("\n  ")),
+        )
     })
 }
 
@@ -205,7 +213,8 @@ async fn find(context: &Context, class: Option<&str>) -> Result<(Shared, Vec<Cop
             .help(format!("say which with --class: {}", names.join(", "))));
     }
     found.into_iter().next().ok_or_else(|| {
-        let what = class.map_or("no class runs".to_owned(), |class| format!("no class `{class}` runs"));
+        let what =
+            class.map_or("no class runs".to_owned(), |class| format!("no class `{class}` runs"));
         Failure::new(NOTHING, what).help("`labctl class up FILE --roster students.csv` starts one")
     })
 }
@@ -214,7 +223,8 @@ async fn find(context: &Context, class: Option<&str>) -> Result<(Shared, Vec<Cop
 fn chosen(copies: Vec<Copy>, ids: &[String]) -> Result<Vec<Copy>, Failure> {
     for id in ids {
         if !copies.iter().any(|copy| copy.student.id == *id || copy.student.slug == *id) {
-            let near = crate::names::nearest(id, copies.iter().map(|copy| copy.student.id.as_str()));
+            let near =
+                crate::names::nearest(id, copies.iter().map(|copy| copy.student.id.as_str()));
             let failure = Failure::usage(format!("the class has no student `{id}`"));
             return Err(match near {
                 Some(near) => failure.help(format!("did you mean `{near}`?")),
@@ -222,7 +232,9 @@ fn chosen(copies: Vec<Copy>, ids: &[String]) -> Result<Vec<Copy>, Failure> {
             });
         }
     }
-    let named = |copy: &Copy| ids.is_empty() || ids.contains(&copy.student.id) || ids.contains(&copy.student.slug);
+    let named = |copy: &Copy| {
+        ids.is_empty() || ids.contains(&copy.student.id) || ids.contains(&copy.student.slug)
+    };
     Ok(copies.into_iter().filter(named).collect())
 }
 
@@ -240,7 +252,8 @@ async fn status(context: &Context, class: Option<&str>) -> Outcome {
         }
     }
     if context.json() {
-        let list: Vec<_> = rows.iter().map(|(engine, copy)| json!({ "engine": engine, "copy": copy })).collect();
+        let list: Vec<_> =
+            rows.iter().map(|(engine, copy)| json!({ "engine": engine, "copy": copy })).collect();
         output::json(&json!({ "schema": 1, "copies": list }))?;
         return Ok(0);
     }
@@ -253,7 +266,11 @@ async fn status(context: &Context, class: Option<&str>) -> Outcome {
         .map(|(engine, copy)| {
             let left = copy.expires.map(|end| {
                 let minutes = (end - now()) / 60;
-                if minutes < 0 { "over: `labctl gc` removes it".into() } else { format!("{minutes} min") }
+                if minutes < 0 {
+                    "over: `labctl gc` removes it".into()
+                } else {
+                    format!("{minutes} min")
+                }
             });
             vec![
                 copy.class.clone(),
@@ -266,7 +283,10 @@ async fn status(context: &Context, class: Option<&str>) -> Outcome {
             ]
         })
         .collect();
-    output::say(&output::table(&["CLASS", "#", "STUDENT", "INSTANCE", "ENGINE", "NODES", "TIME LEFT"], &table));
+    output::say(&output::table(
+        &["CLASS", "#", "STUDENT", "INSTANCE", "ENGINE", "NODES", "TIME LEFT"],
+        &table,
+    ));
     Ok(0)
 }
 
@@ -328,7 +348,8 @@ fn show(context: &Context, grades: &Grades) -> Result<(), Failure> {
         .map(|row| {
             let (points, failed) = match (&row.report, row.earned()) {
                 (Some(report), Some(earned)) => {
-                    let failed = report.outcomes.iter().filter(|o| o.verdict != checks::Verdict::Pass);
+                    let failed =
+                        report.outcomes.iter().filter(|o| o.verdict != checks::Verdict::Pass);
                     let names: Vec<&str> = failed.map(|outcome| outcome.name.as_str()).collect();
                     (format!("{earned}/{}", report.points), names.join(", "))
                 }
@@ -342,7 +363,8 @@ fn show(context: &Context, grades: &Grades) -> Result<(), Failure> {
 }
 
 fn write(path: &Path, grades: &Grades) -> Result<(), Failure> {
-    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    let name =
+        path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
     let bytes = match name.rsplit('.').next() {
         Some("csv") if name.contains("moodle") => sheets::moodle(grades).into_bytes(),
         Some("csv") => sheets::csv(grades).into_bytes(),
@@ -392,7 +414,10 @@ async fn snapshot(context: &Context, class: Option<&str>, to: &Path, ids: &[Stri
         }
     }
     if failed > 0 {
-        return Err(Failure::new(ENGINE, format!("{failed} of {} hand-ins could not be saved", copies.len())));
+        return Err(Failure::new(
+            ENGINE,
+            format!("{failed} of {} hand-ins could not be saved", copies.len()),
+        ));
     }
     Ok(0)
 }
@@ -413,7 +438,10 @@ async fn restore(
         .collect();
     paths.sort();
     if paths.is_empty() {
-        return Err(Failure::new(NOTHING, format!("{} holds no hand-ins (*.tar.gz)", from.display())));
+        return Err(Failure::new(
+            NOTHING,
+            format!("{} holds no hand-ins (*.tar.gz)", from.display()),
+        ));
     }
     let progress = Progress::new(quiet);
     let results: Vec<Result<String, String>> = futures::stream::iter(paths)
@@ -451,7 +479,10 @@ async fn restore(
         }
     }
     if !failed.is_empty() {
-        return Err(Failure::new(ENGINE, format!("not all could be restored:\n  {}", failed.join("\n  "))));
+        return Err(Failure::new(
+            ENGINE,
+            format!("not all could be restored:\n  {}", failed.join("\n  ")),
+        ));
     }
     let copies = copies::list(engine.as_ref(), None).await?;
     Ok(copies.into_iter().filter(|copy| names.contains(&copy.instance.name)).collect())
@@ -484,7 +515,11 @@ async fn down(context: &Context, class: Option<&str>) -> Outcome {
             let (engine, progress) = (&engine, &progress);
             async move {
                 let result = engine.remove(&copy.instance.name, &|_| {}).await;
-                progress.event(&copy.student.id, if result.is_ok() { "removed" } else { "failed" }, true);
+                progress.event(
+                    &copy.student.id,
+                    if result.is_ok() { "removed" } else { "failed" },
+                    true,
+                );
                 (copy.student.id.clone(), result)
             }
         })
@@ -497,8 +532,15 @@ async fn down(context: &Context, class: Option<&str>) -> Outcome {
         .filter_map(|(id, result)| result.err().map(|error| format!("{id}: {error}")))
         .collect();
     if !failed.is_empty() {
-        return Err(Failure::new(ENGINE, format!("not all could be removed:\n  {}", failed.join("\n  "))));
+        return Err(Failure::new(
+            ENGINE,
+            format!("not all could be removed:\n  {}", failed.join("\n  ")),
+        ));
     }
-    output::tell(&format!("Removed {} copies in {:.1}s", copies.len(), started.elapsed().as_secs_f64()));
+    output::tell(&format!(
+        "Removed {} copies in {:.1}s",
+        copies.len(),
+        started.elapsed().as_secs_f64()
+    ));
     Ok(0)
 }

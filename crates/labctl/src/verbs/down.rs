@@ -39,9 +39,9 @@ pub async fn run(context: &Context, file: Option<&Path>, all: bool) -> Outcome {
     let started = std::time::Instant::now();
     let mut removed = Vec::new();
     let mut failures: Vec<Failure> = Vec::new();
-    let results = futures::future::join_all(work.iter().map(|(engine, name)| async {
-        engine.remove(name, &progress.engine()).await
-    }))
+    let results = futures::future::join_all(
+        work.iter().map(|(engine, name)| async { engine.remove(name, &progress.engine()).await }),
+    )
     .await;
     progress.clear();
     for result in results {

@@ -33,7 +33,9 @@ pub async fn plan(context: &Context, file: &LabFile, detailed: bool) -> Outcome 
         output::say(super::plan_text::text(&plan).trim_end());
         if let Some(changes) = &changes {
             output::say(&format!("\n`up` would change {instance}:"));
-            for (sign, list) in [("+", &changes.create), ("~", &changes.replace), ("-", &changes.remove)] {
+            for (sign, list) in
+                [("+", &changes.create), ("~", &changes.replace), ("-", &changes.remove)]
+            {
                 for name in list {
                     output::say(&format!("  {sign} {name}"));
                 }
@@ -121,28 +123,39 @@ pub fn init(context: &Context, name: Option<&str>, to: &Path) -> Outcome {
     let starters = ::lab::starters();
     let Some(name) = name else {
         if context.json() {
-            let list: Vec<_> =
-                starters.iter().map(|one| json!({ "name": one.name, "title": one.title })).collect();
+            let list: Vec<_> = starters
+                .iter()
+                .map(|one| json!({ "name": one.name, "title": one.title }))
+                .collect();
             output::json(&json!({ "schema": 1, "starters": list }))?;
         } else {
-            let rows: Vec<_> =
-                starters.iter().map(|one| vec![one.name.to_owned(), one.title.to_owned()]).collect();
+            let rows: Vec<_> = starters
+                .iter()
+                .map(|one| vec![one.name.to_owned(), one.title.to_owned()])
+                .collect();
             output::say(&output::table(&["STARTER", "TITLE"], &rows));
         }
         return Ok(0);
     };
     let Some(starter) = starters.iter().find(|one| one.name == name) else {
         let near = crate::names::nearest(name, starters.iter().map(|one| one.name));
-        let help = near.map_or("`labctl init` lists them".to_owned(), |near| format!("did you mean `{near}`?"));
+        let help = near.map_or("`labctl init` lists them".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
         return Err(Failure::usage(format!("there is no starter `{name}`")).help(help));
     };
-    let written = std::fs::OpenOptions::new().write(true).create_new(true).open(to).and_then(|mut out| {
-        use std::io::Write;
-        out.write_all(starter.text.as_bytes())
-    });
+    let written =
+        std::fs::OpenOptions::new().write(true).create_new(true).open(to).and_then(|mut out| {
+            use std::io::Write;
+            out.write_all(starter.text.as_bytes())
+        });
     match written {
         Ok(()) => {
-            output::tell(&format!("Wrote {}; `labctl up {}` starts it", to.display(), to.display()));
+            output::tell(&format!(
+                "Wrote {}; `labctl up {}` starts it",
+                to.display(),
+                to.display()
+            ));
             Ok(0)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

@@ -43,8 +43,11 @@ pub async fn run(context: &Context, forwards: &[String]) -> Outcome {
     for forward in forwards {
         let client = running.engine.control(&running.name, &forward.node).await?;
         let listener = TcpListener::bind(&forward.listen).await.map_err(|error| {
-            Failure::new(crate::failure::ENGINE, format!("cannot listen on {}: {error}", forward.listen))
-                .help("choose another port of this machine")
+            Failure::new(
+                crate::failure::ENGINE,
+                format!("cannot listen on {}: {error}", forward.listen),
+            )
+            .help("choose another port of this machine")
         })?;
         listening.push((forward, client, listener));
     }
@@ -57,7 +60,8 @@ pub async fn run(context: &Context, forwards: &[String]) -> Outcome {
                 tokio::spawn(async move {
                     match client.connect("127.0.0.1", port).await {
                         Ok(mut outbound) => {
-                            let _ = tokio::io::copy_bidirectional(&mut inbound, &mut outbound).await;
+                            let _ =
+                                tokio::io::copy_bidirectional(&mut inbound, &mut outbound).await;
                         }
                         Err(error) => {
                             output::complain(&format!("{peer} -> {node}:{port}: {error}"));

@@ -34,7 +34,10 @@ pub fn render(report: &::lab::Report) -> String {
 /// Loads a lab file for a verb that works with its plan; warnings go to standard error.
 pub fn plan(context: &Context, file: &Path, set: &[String]) -> Result<Plan, Failure> {
     let Lab { plan, warnings, .. } = load(file, set)?;
-    if !warnings.diagnostics.is_empty() && !context.global.quiet && context.global.output == Format::Table {
+    if !warnings.diagnostics.is_empty()
+        && !context.global.quiet
+        && context.global.output == Format::Table
+    {
         output::complain(render(&warnings).trim_end());
     }
     Ok(plan)

@@ -22,7 +22,8 @@ pub struct Badness {
 /// Runs the verb.
 pub async fn run(context: &Context, link: &str, verb: LinkVerb, bad: Badness) -> Outcome {
     let Some((node, network)) = link.split_once(':') else {
-        return Err(Failure::usage(format!("`{link}` is not a link")).help("write NODE:NETWORK, such as pc0:lan"));
+        return Err(Failure::usage(format!("`{link}` is not a link"))
+            .help("write NODE:NETWORK, such as pc0:lan"));
     };
     if bad.loss.is_some_and(|loss| !(0.0..=1.0).contains(&loss)) {
         return Err(Failure::usage("--loss is a share between 0 and 1, such as 0.2"));
@@ -39,7 +40,11 @@ pub async fn run(context: &Context, link: &str, verb: LinkVerb, bad: Badness) ->
     };
     let request = Request::Link { network: network.into(), action };
     let answer: Value = client.call(&request).await.map_err(|error| {
-        let code = if error.code.starts_with("no-such") { crate::failure::INVALID } else { crate::failure::ENGINE };
+        let code = if error.code.starts_with("no-such") {
+            crate::failure::INVALID
+        } else {
+            crate::failure::ENGINE
+        };
         Failure { code, ..Failure::from(error) }
     })?;
     if context.json() {

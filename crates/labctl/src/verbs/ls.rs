@@ -48,6 +48,9 @@ pub async fn run(context: &Context) -> Outcome {
             ]
         })
         .collect();
-    output::say(&output::table(&["INSTANCE", "LAB", "ENGINE", "NODES", "NETWORKS", "CREATED (UTC)"], &table));
+    output::say(&output::table(
+        &["INSTANCE", "LAB", "ENGINE", "NODES", "NETWORKS", "CREATED (UTC)"],
+        &table,
+    ));
     Ok(0)
 }

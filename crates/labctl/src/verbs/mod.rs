@@ -47,7 +47,9 @@ pub async fn run(args: Args) -> Outcome {
             up::run(context, &lab, up::Options { verify: !no_verify, wait, selection }).await
         }
         Verb::Down { file, all } => down::run(context, file.as_deref(), all).await,
-        Verb::Verify { lab, selection, watch } => verify::run(context, &lab, &selection, watch).await,
+        Verb::Verify { lab, selection, watch } => {
+            verify::run(context, &lab, &selection, watch).await
+        }
         Verb::Ps => ps::run(context).await,
         Verb::Ls => ls::run(context).await,
         Verb::Exec { node, no_tty, command } => exec::run(context, &node, no_tty, command).await,
@@ -57,7 +59,9 @@ pub async fn run(args: Args) -> Outcome {
             logs::run(context, follow, protocol.as_deref(), nodes).await
         }
         Verb::Validate { lab, strict } => validate::run(context, &lab, strict),
-        Verb::Plan { lab, detailed_exitcode } => files::plan(context, &lab, detailed_exitcode).await,
+        Verb::Plan { lab, detailed_exitcode } => {
+            files::plan(context, &lab, detailed_exitcode).await
+        }
         Verb::Render { lab, node } => files::render(context, &lab, node.as_deref()),
         Verb::Graph { lab, format } => files::graph(context, &lab, &format).await,
         Verb::Doctor => doctor::run(context).await,
@@ -65,7 +69,9 @@ pub async fn run(args: Args) -> Outcome {
         Verb::Start { node } => power::run(context, &node, power::Power::Start).await,
         Verb::Stop { node } => power::run(context, &node, power::Power::Stop).await,
         Verb::Restart { node } => power::run(context, &node, power::Power::Restart).await,
-        Verb::Service { node, service, state } => service::run(context, &node, &service, state).await,
+        Verb::Service { node, service, state } => {
+            service::run(context, &node, &service, state).await
+        }
         Verb::Link { link, action, loss, delay, rate } => {
             link::run(context, &link, action, link::Badness { loss, delay, rate }).await
         }

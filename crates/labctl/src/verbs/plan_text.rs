@@ -12,7 +12,8 @@ pub fn text(plan: &Plan) -> String {
     let mut out = format!("{BOLD}{}{PLAIN}  {}\n", plan.lab, plan.title);
     let _ = writeln!(out, "\n{BOLD}Networks{PLAIN}");
     for network in &plan.networks {
-        let gateway = network.gateway.map(|gateway| format!("  gateway {gateway}")).unwrap_or_default();
+        let gateway =
+            network.gateway.map(|gateway| format!("  gateway {gateway}")).unwrap_or_default();
         let _ = writeln!(out, "  {}  {}{gateway}", network.name, network.subnet);
     }
     for node in &plan.nodes {
@@ -27,7 +28,8 @@ pub fn text(plan: &Plan) -> String {
     if !plan.checks.is_empty() {
         let _ = writeln!(out, "\n{BOLD}Checks{PLAIN} ({} points with scenarios)", plan.points());
         for check in &plan.checks {
-            let _ = writeln!(out, "  {}{}  [{}]", star(check.derived), check.name, check.kind.word());
+            let _ =
+                writeln!(out, "  {}{}  [{}]", star(check.derived), check.name, check.kind.word());
         }
     }
     for scenario in &plan.scenarios {
@@ -71,7 +73,8 @@ fn node(out: &mut String, node: &Node) {
     let services = &node.services;
     if let Some(dhcp) = &services.dhcp {
         for pool in &dhcp.pools {
-            let router = pool.router.map(|router| format!(", gateway {router}")).unwrap_or_default();
+            let router =
+                pool.router.map(|router| format!(", gateway {router}")).unwrap_or_default();
             let _ = writeln!(out, "  dhcp: pool {} of {}{router}", pool.name, pool.subnet);
         }
     }
@@ -106,7 +109,8 @@ fn node(out: &mut String, node: &Node) {
     if let Some(web) = &services.web {
         for site in &web.sites {
             let tls = if web.tls { ", also by TLS" } else { "" };
-            let names = if site.names.is_empty() { "any name".into() } else { site.names.join(", ") };
+            let names =
+                if site.names.is_empty() { "any name".into() } else { site.names.join(", ") };
             let _ = writeln!(out, "  web: {names}{tls}");
         }
     }

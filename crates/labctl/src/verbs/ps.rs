@@ -62,10 +62,20 @@ pub async fn run(context: &Context) -> Outcome {
                 (Some(status), false) => format!("waits for {}", status.waiting_for.join(", ")),
                 (None, _) => row.detail.clone(),
             };
-            vec![row.name.clone(), row.state.clone(), ready, addresses(row), services(row), memory(row)]
+            vec![
+                row.name.clone(),
+                row.state.clone(),
+                ready,
+                addresses(row),
+                services(row),
+                memory(row),
+            ]
         })
         .collect();
-    output::say(&output::table(&["NODE", "STATE", "READY", "ADDRESSES", "SERVICES", "MEMORY"], &table));
+    output::say(&output::table(
+        &["NODE", "STATE", "READY", "ADDRESSES", "SERVICES", "MEMORY"],
+        &table,
+    ));
     Ok(0)
 }
 

@@ -92,6 +92,7 @@ pub async fn wait_all(
     } else {
         format!("{} nodes are not ready:\n  - {}", failed.len(), failed.join("\n  - "))
     };
-    Err(Failure::new(ENGINE, message)
-        .help("`labctl logs NODE` shows what its agent and services said; `labctl down` removes the lab"))
+    Err(Failure::new(ENGINE, message).help(
+        "`labctl logs NODE` shows what its agent and services said; `labctl down` removes the lab",
+    ))
 }

@@ -22,17 +22,27 @@ pub async fn run(context: &Context, node: &str, service: &str, state: Option<OnO
         on: state.map(|state| state == OnOff::On),
     };
     let answer: Value = client.call(&request).await.map_err(|error| {
-        let code = if error.code.starts_with("no-such") { crate::failure::INVALID } else { crate::failure::ENGINE };
+        let code = if error.code.starts_with("no-such") {
+            crate::failure::INVALID
+        } else {
+            crate::failure::ENGINE
+        };
         Failure { code, ..Failure::from(error) }
     })?;
     if context.json() {
-        output::json(&serde_json::json!({ "schema": 1, "node": node, "service": service, "state": answer }))?;
+        output::json(
+            &serde_json::json!({ "schema": 1, "node": node, "service": service, "state": answer }),
+        )?;
         return Ok(0);
     }
     let list = answer.get("protocols").cloned().unwrap_or(answer);
     let switches: Vec<Switch> = serde_json::from_value(list).unwrap_or_default();
     for switch in switches {
-        output::say(&format!("{service}.{}: {}", switch.protocol, if switch.on { "on" } else { "off" }));
+        output::say(&format!(
+            "{service}.{}: {}",
+            switch.protocol,
+            if switch.on { "on" } else { "off" }
+        ));
     }
     Ok(0)
 }

@@ -30,7 +30,11 @@ impl Completer for Commands {
             return Ok((at, Vec::new()));
         }
         let fits = self.0.iter().filter(|name| name.starts_with(typed));
-        Ok((0, fits.map(|name| Pair { display: name.clone(), replacement: format!("{name} ") }).collect()))
+        Ok((
+            0,
+            fits.map(|name| Pair { display: name.clone(), replacement: format!("{name} ") })
+                .collect(),
+        ))
     }
 }
 

@@ -30,7 +30,8 @@ impl Stage for OnEngine {
         let document = Document::new(lab.plan().clone()).map_err(|error| error.to_string())?;
         let deployment = document.deployment(instance).map_err(|error| error.to_string())?;
         self.engine.apply(&deployment, &|_| {}).await.map_err(|error| error.to_string())?;
-        let names: Vec<String> = deployment.nodes.iter().map(|node| node.name().to_owned()).collect();
+        let names: Vec<String> =
+            deployment.nodes.iter().map(|node| node.name().to_owned()).collect();
         let quiet = Progress::new(true);
         let _ = ready::wait_all(self.engine.as_ref(), instance, &names, WAIT, &quiet).await;
         Ok(self.engine.clone())

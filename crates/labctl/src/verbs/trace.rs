@@ -50,7 +50,8 @@ pub async fn run(context: &Context, options: Options<'_>, action: &[String]) -> 
     } else if options.mermaid {
         output::say(mermaid(&story).trim_end());
     } else {
-        let style = Style { color: output::live(), explain: options.explain, detail: options.explain };
+        let style =
+            Style { color: output::live(), explain: options.explain, detail: options.explain };
         output::say(ladder(&story, style).trim_end());
         if !said.trim().is_empty() {
             output::complain(said.trim_end());
@@ -63,10 +64,11 @@ pub async fn run(context: &Context, options: Options<'_>, action: &[String]) -> 
 pub async fn table(context: &Context) -> Outcome {
     let running = context.running().await?;
     let text = std::fs::read(last(&running)?).map_err(|_| {
-        Failure::new(NOTHING, "there is no trace yet").help("`labctl trace -- mail pc0 pc1` makes one")
+        Failure::new(NOTHING, "there is no trace yet")
+            .help("`labctl trace -- mail pc0 pc1` makes one")
     })?;
-    let story: Story =
-        serde_json::from_slice(&text).map_err(|error| Failure::new(INVALID, format!("the last trace is damaged: {error}")))?;
+    let story: Story = serde_json::from_slice(&text)
+        .map_err(|error| Failure::new(INVALID, format!("the last trace is damaged: {error}")))?;
     if context.json() {
         output::json(&ports(&story))?;
     } else {
@@ -80,9 +82,15 @@ async fn act(running: &Running, plan: &Plan, action: &[String]) -> Result<(u8, S
     let words: Vec<&str> = action.iter().map(String::as_str).collect();
     let name = action.join(" ");
     if let Some(check) = plan.checks.iter().find(|check| check.name == name) {
-        let options = checks::Options { only: vec![check.name.clone()], scenarios: false, ..checks::Options::default() };
-        let report = checks::verify(plan, running.engine.as_ref(), &running.name, &options, &|_| {}).await;
-        let said: Vec<&str> = report.outcomes.iter().map(|outcome| outcome.message.as_str()).collect();
+        let options = checks::Options {
+            only: vec![check.name.clone()],
+            scenarios: false,
+            ..checks::Options::default()
+        };
+        let report =
+            checks::verify(plan, running.engine.as_ref(), &running.name, &options, &|_| {}).await;
+        let said: Vec<&str> =
+            report.outcomes.iter().map(|outcome| outcome.message.as_str()).collect();
         return Ok((report.exit_code(), said.join("\n")));
     }
     match words.as_slice() {
@@ -114,22 +122,25 @@ async fn act(running: &Running, plan: &Plan, action: &[String]) -> Result<(u8, S
 async fn command(running: &Running, node: &str, words: &[&str]) -> Result<(u8, String), Failure> {
     let client = running.engine.control(&running.name, node).await?;
     let command = words.iter().map(|word| (*word).to_owned()).collect();
-    let output: Output =
-        client.call(&node::Request::Exec { command, timeout_ms: TIMEOUT_MS }).await.map_err(refused)?;
+    let output: Output = client
+        .call(&node::Request::Exec { command, timeout_ms: TIMEOUT_MS })
+        .await
+        .map_err(refused)?;
     Ok((u8::try_from(output.code).unwrap_or(1), output.stdout + &output.stderr))
 }
 
 /// Where the last trace of an instance is kept.
 fn last(running: &Running) -> Result<PathBuf, Failure> {
-    let home = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from).or_else(|| {
-        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state"))
-    });
+    let home = std::env::var_os("XDG_STATE_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
     let folder = home.unwrap_or_else(std::env::temp_dir).join("labctl");
     std::fs::create_dir_all(&folder)?;
     Ok(folder.join(format!("{}.trace.json", running.name)))
 }
 
 fn keep(running: &Running, story: &Story) -> Result<(), Failure> {
-    let text = serde_json::to_vec(story).map_err(|error| Failure::new(INVALID, error.to_string()))?;
+    let text =
+        serde_json::to_vec(story).map_err(|error| Failure::new(INVALID, error.to_string()))?;
     Ok(std::fs::write(last(running)?, text)?)
 }

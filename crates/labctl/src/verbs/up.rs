@@ -45,7 +45,9 @@ pub async fn run(context: &Context, file: &LabFile, options: Options) -> Outcome
     let changes = match result {
         Ok(changes) => changes,
         Err(Started::NotReady(failure)) => return Err(failure),
-        Err(Started::Failed(failure)) => return Err(undo(&engine, &instance, existed, failure).await),
+        Err(Started::Failed(failure)) => {
+            return Err(undo(&engine, &instance, existed, failure).await);
+        }
     };
     if !context.global.quiet {
         output::tell(&summary(&changes, engine.name(), started.elapsed()));
@@ -114,7 +116,8 @@ async fn undo(engine: &Shared, instance: &str, existed: bool, mut failure: Failu
 }
 
 fn summary(changes: &Changes, engine: &str, took: Duration) -> String {
-    let count = |list: &[String], what: &str| list.iter().filter(|name| name.starts_with(what)).count();
+    let count =
+        |list: &[String], what: &str| list.iter().filter(|name| name.starts_with(what)).count();
     let seconds = took.as_secs_f64();
     if changes.is_empty() {
         return format!("Nothing to change, all nodes are ready ({engine}, {seconds:.1}s)");

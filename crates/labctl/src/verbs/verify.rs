@@ -79,10 +79,12 @@ pub async fn check(
         show(&report);
     }
     if report.outcomes.is_empty() && !selection.only.is_empty() {
-        return Err(Failure::new(crate::failure::NOTHING, "no check has this name or group").help(format!(
-            "the lab has: {}",
-            plan.checks.iter().map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
-        )));
+        return Err(Failure::new(crate::failure::NOTHING, "no check has this name or group").help(
+            format!(
+                "the lab has: {}",
+                plan.checks.iter().map(|check| check.name.as_str()).collect::<Vec<_>>().join(", ")
+            ),
+        ));
     }
     Ok(report.exit_code())
 }
@@ -104,22 +106,29 @@ async fn examine(
     let progress = Progress::new(quiet || context.json());
     // A pipe gets one line a check, when it is done; a terminal sees what is being tried.
     let tried: Mutex<BTreeMap<String, u32>> = Mutex::default();
-    let report = checks::verify(plan, running.engine.as_ref(), &running.name, &options, &|event| {
-        match event {
-            Event::Started { name } if output::live() => progress.event(&name, "trying", false),
-            Event::Attempt { name, why, .. } if output::live() => {
-                let mut tried = tried.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                *tried.entry(name.clone()).or_default() += 1;
-                progress.event(&name, &format!("again: {why}"), false);
-            }
-            Event::Finished(outcome) => {
-                progress.event(&outcome.name, word(outcome.verdict), true);
-            }
-            Event::Step { scenario, outcome } => progress.event(&scenario, &outcome.name, false),
-            Event::Started { .. } | Event::Attempt { .. } => {}
-        }
-    })
-    .await;
+    let report =
+        checks::verify(
+            plan,
+            running.engine.as_ref(),
+            &running.name,
+            &options,
+            &|event| match event {
+                Event::Started { name } if output::live() => progress.event(&name, "trying", false),
+                Event::Attempt { name, why, .. } if output::live() => {
+                    let mut tried = tried.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    *tried.entry(name.clone()).or_default() += 1;
+                    progress.event(&name, &format!("again: {why}"), false);
+                }
+                Event::Finished(outcome) => {
+                    progress.event(&outcome.name, word(outcome.verdict), true);
+                }
+                Event::Step { scenario, outcome } => {
+                    progress.event(&scenario, &outcome.name, false)
+                }
+                Event::Started { .. } | Event::Attempt { .. } => {}
+            },
+        )
+        .await;
     progress.clear();
     report
 }
@@ -148,7 +157,8 @@ fn one_line(outcome: &Checked) -> String {
 
 /// The report for people: one line a check, what failed explained below, a summary at the end.
 pub fn show(report: &Report) {
-    let width = report.outcomes.iter().map(|outcome| outcome.name.chars().count()).max().unwrap_or(0);
+    let width =
+        report.outcomes.iter().map(|outcome| outcome.name.chars().count()).max().unwrap_or(0);
     let mut group = None;
     for outcome in &report.outcomes {
         if outcome.group != group {
@@ -182,7 +192,8 @@ pub fn show(report: &Report) {
             explain(step);
         }
     }
-    let count = |verdict| report.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
+    let count =
+        |verdict| report.outcomes.iter().filter(|outcome| outcome.verdict == verdict).count();
     let mut parts = vec![format!("{} passed", count(Verdict::Pass))];
     for (verdict, text) in
         [(Verdict::Fail, "failed"), (Verdict::Blocked, "blocked"), (Verdict::Error, "in error")]
@@ -218,7 +229,9 @@ fn explain(outcome: &Checked) {
 pub fn marks(report: &Report, plan: &Plan) -> BTreeMap<String, Mark> {
     let mut marks = BTreeMap::new();
     for outcome in &report.outcomes {
-        let Some(check) = plan.checks.iter().find(|check| check.name == outcome.name) else { continue };
+        let Some(check) = plan.checks.iter().find(|check| check.name == outcome.name) else {
+            continue;
+        };
         for node in nodes(check, plan) {
             let mark = marks.entry(node).or_insert(Mark::Good);
             if outcome.verdict != Verdict::Pass {
@@ -237,7 +250,9 @@ fn nodes(check: &::lab::check::Check, plan: &Plan) -> Vec<String> {
         match value {
             serde_json::Value::String(text) if plan.node(&text).is_some() => found.push(text),
             serde_json::Value::Array(items) => values.extend(items),
-            serde_json::Value::Object(map) => values.extend(map.into_iter().map(|(_, value)| value)),
+            serde_json::Value::Object(map) => {
+                values.extend(map.into_iter().map(|(_, value)| value))
+            }
             _ => {}
         }
     }

@@ -57,8 +57,9 @@ impl Fields {
 
     /// A number that must be there.
     pub fn number(&self, name: &str) -> Result<u64, Error> {
-        self.optional_number(name)?
-            .ok_or_else(|| Error::new("bad-request", format!("`{}` needs the number `{name}`", self.op)))
+        self.optional_number(name)?.ok_or_else(|| {
+            Error::new("bad-request", format!("`{}` needs the number `{name}`", self.op))
+        })
     }
 
     /// A number.
@@ -75,8 +76,9 @@ impl Fields {
 
     /// A flag that must be there.
     pub fn flag(&self, name: &str) -> Result<bool, Error> {
-        self.optional_flag(name)?
-            .ok_or_else(|| Error::new("bad-request", format!("`{}` needs `{name}`: true or false", self.op)))
+        self.optional_flag(name)?.ok_or_else(|| {
+            Error::new("bad-request", format!("`{}` needs `{name}`: true or false", self.op))
+        })
     }
 
     /// A flag.
@@ -84,11 +86,16 @@ impl Fields {
         match self.value(name) {
             None => Ok(None),
             Some(Value::Bool(flag)) => Ok(Some(*flag)),
-            Some(Value::String(text)) if matches!(text.as_str(), "true" | "on" | "yes") => Ok(Some(true)),
-            Some(Value::String(text)) if matches!(text.as_str(), "false" | "off" | "no") => Ok(Some(false)),
-            Some(other) => {
-                Err(Error::new("bad-request", format!("`{name}` must be true or false, not {other}")))
+            Some(Value::String(text)) if matches!(text.as_str(), "true" | "on" | "yes") => {
+                Ok(Some(true))
             }
+            Some(Value::String(text)) if matches!(text.as_str(), "false" | "off" | "no") => {
+                Ok(Some(false))
+            }
+            Some(other) => Err(Error::new(
+                "bad-request",
+                format!("`{name}` must be true or false, not {other}"),
+            )),
         }
     }
 

@@ -31,12 +31,15 @@ fn account(server: &Arc<Server>, fields: &Fields) -> Result<String, Error> {
     let name = fields.text("account")?;
     let data = server.directory.data();
     let found = data.account_name(name).or_else(|| data.complete(name).ok());
-    found.filter(|name| data.accounts.contains_key(name) || server.store.accounts().contains(name)).ok_or_else(
-        || {
+    found
+        .filter(|name| data.accounts.contains_key(name) || server.store.accounts().contains(name))
+        .ok_or_else(|| {
             let known: Vec<_> = data.accounts.keys().cloned().collect();
-            Error::new("unknown", format!("there is no account `{name}`; there are: {}", known.join(", ")))
-        },
-    )
+            Error::new(
+                "unknown",
+                format!("there is no account `{name}`; there are: {}", known.join(", ")),
+            )
+        })
 }
 
 fn mailboxes(server: &Arc<Server>, fields: &Fields) -> Answer {
@@ -110,7 +113,8 @@ fn one(server: &Arc<Server>, fields: &Fields) -> Result<(String, String, Message
 
 fn message(server: &Arc<Server>, fields: &Fields) -> Answer {
     let (_, _, message) = one(server, fields)?;
-    let gone = |error: std::io::Error| Error::new("disk", format!("the message cannot be read: {error}"));
+    let gone =
+        |error: std::io::Error| Error::new("disk", format!("the message cannot be read: {error}"));
     let bytes = server.store.read_range(message.file, 0, MAX_SHOWN).map_err(gone)?;
     match fields.optional("part").unwrap_or("raw") {
         "raw" => Ok(json!({ "raw": String::from_utf8_lossy(&bytes) })),
@@ -137,7 +141,9 @@ fn tree(bytes: &[u8]) -> Vec<Value> {
     let mut rows = Vec::new();
     let mut stack = vec![(0_u32, 0_usize)];
     while let Some((id, depth)) = stack.pop() {
-        let Some(part) = parsed.parts.get(usize::try_from(id).unwrap_or(usize::MAX)) else { continue };
+        let Some(part) = parsed.parts.get(usize::try_from(id).unwrap_or(usize::MAX)) else {
+            continue;
+        };
         let kind = part.content_type().map_or_else(
             || "text/plain".to_owned(),
             |kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("*")),

@@ -57,7 +57,9 @@ impl Admin for Answerer {
                 if let Some(answer) = queue::answer(server, op, &fields).await {
                     return answer;
                 }
-                let text = format!("the mail service knows no `{op}`; docs/mailsrv.md lists what it knows");
+                let text = format!(
+                    "the mail service knows no `{op}`; docs/mailsrv.md lists what it knows"
+                );
                 Err(Error::new("bad-request", text))
             }
         }

@@ -65,11 +65,7 @@ fn chosen(server: &Arc<Server>, fields: &Fields) -> Result<Vec<Arc<Envelope>>, E
     }
 }
 
-async fn edit(
-    server: &Arc<Server>,
-    fields: &Fields,
-    edit: impl Fn(&mut Envelope, i64),
-) -> Answer {
+async fn edit(server: &Arc<Server>, fields: &Fields, edit: impl Fn(&mut Envelope, i64)) -> Answer {
     let now = headers::now();
     let changes = chosen(server, fields)?
         .iter()

@@ -34,10 +34,7 @@ pub fn answer(server: &Arc<Server>, op: &str, fields: &Fields) -> Option<Answer>
     })
 }
 
-fn keep(
-    server: &Arc<Server>,
-    change: impl FnOnce(&mut directory::Data),
-) -> Result<(), Error> {
+fn keep(server: &Arc<Server>, change: impl FnOnce(&mut directory::Data)) -> Result<(), Error> {
     server
         .directory
         .change(|data| {
@@ -48,10 +45,14 @@ fn keep(
 }
 
 /// The settings with some of them changed. Texts are read as what the present value is.
-fn merge<T: Serialize + DeserializeOwned>(present: &T, changes: Map<String, Value>) -> Result<T, Error> {
+fn merge<T: Serialize + DeserializeOwned>(
+    present: &T,
+    changes: Map<String, Value>,
+) -> Result<T, Error> {
     let mut value = serde_json::to_value(present).map_err(|error| Error::new("internal", error))?;
     for (name, change) in changes {
-        let known: Vec<String> = value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
+        let known: Vec<String> =
+            value.as_object().map(|map| map.keys().cloned().collect()).unwrap_or_default();
         let Some(old) = value.get_mut(&name) else {
             let text = format!("there is no `{name}`; there are {}", known.join(", "));
             return Err(Error::new("unknown", text));
@@ -70,7 +71,9 @@ fn faults(server: &Arc<Server>) -> Value {
     let mut rows = Vec::new();
     let mut put = |account: Option<&str>, fault: &Fault| {
         let mut row = json!({ "account": account });
-        if let (Some(row), Ok(Value::Object(fault))) = (row.as_object_mut(), serde_json::to_value(fault)) {
+        if let (Some(row), Ok(Value::Object(fault))) =
+            (row.as_object_mut(), serde_json::to_value(fault))
+        {
             row.extend(fault);
         }
         rows.push(row);

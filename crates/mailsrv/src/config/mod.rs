@@ -103,9 +103,7 @@ pub struct Config {
 }
 
 /// A protocol with a port of its own.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// Mail from other servers (25), and from programs without a login.
@@ -265,9 +263,9 @@ impl TryFrom<String> for DnsServer {
         if let Ok(address) = text.parse::<IpAddr>() {
             return Ok(Self(SocketAddr::new(address, 53)));
         }
-        text.parse().map(Self).map_err(|_| {
-            format!("`{text}` is not a DNS server: write an address or address:port")
-        })
+        text.parse()
+            .map(Self)
+            .map_err(|_| format!("`{text}` is not a DNS server: write an address or address:port"))
     }
 }
 

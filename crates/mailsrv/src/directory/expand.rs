@@ -146,9 +146,7 @@ impl Data {
     }
 
     fn same(&self, member: &str, address: &str) -> bool {
-        let key = |text: &str| {
-            self.complete(text).unwrap_or_else(|_| text.to_lowercase())
-        };
+        let key = |text: &str| self.complete(text).unwrap_or_else(|_| text.to_lowercase());
         key(member) == key(address)
     }
 }

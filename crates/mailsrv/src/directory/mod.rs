@@ -15,7 +15,7 @@ pub use expand::{Expansion, Sender, Verdict};
 pub use persist::{Error as PersistError, fingerprint};
 
 use crate::address::{self, Address};
-use crate::config::{AutoReply, Config, Domain, Fault, List, Limits, Policy, Protocol};
+use crate::config::{AutoReply, Config, Domain, Fault, Limits, List, Policy, Protocol};
 use crate::password::Credentials;
 
 /// Why a change was refused.
@@ -195,7 +195,8 @@ impl Data {
         if address.domain.is_empty() {
             address.domain = self.domains.first().map(|d| d.name.clone()).unwrap_or_default();
         }
-        let domain = self.own_domain(&address.domain).ok_or(Error::Domain(address.domain.clone()))?;
+        let domain =
+            self.own_domain(&address.domain).ok_or(Error::Domain(address.domain.clone()))?;
         address.domain = domain.name.clone();
         Ok(address.key())
     }

@@ -115,12 +115,29 @@ fn tokens(value: &[u8]) -> Vec<Token> {
                 at += 1;
             }
             b'[' => {
-                let end = value[at..].iter().position(|b| *b == b']').map_or(value.len(), |n| at + n + 1);
+                let end =
+                    value[at..].iter().position(|b| *b == b']').map_or(value.len(), |n| at + n + 1);
                 tokens.push(Token::Word(value[at..end].to_vec()));
                 at = end;
             }
             _ => {
-                let stops = |b: &u8| matches!(b, b' ' | b'\t' | b'\r' | b'\n' | b'"' | b'(' | b'<' | b'>' | b',' | b':' | b';' | b'@' | b'[');
+                let stops = |b: &u8| {
+                    matches!(
+                        b,
+                        b' ' | b'\t'
+                            | b'\r'
+                            | b'\n'
+                            | b'"'
+                            | b'('
+                            | b'<'
+                            | b'>'
+                            | b','
+                            | b':'
+                            | b';'
+                            | b'@'
+                            | b'['
+                    )
+                };
                 let end = value[at..].iter().position(stops).map_or(value.len(), |n| at + n);
                 tokens.push(Token::Word(value[at..end].to_vec()));
                 at = end;
@@ -146,7 +163,8 @@ fn address(piece: &[&Token]) -> Option<Address> {
     let open = piece.iter().position(|token| **token == Token::Mark(b'<'));
     let (name, spec) = match open {
         Some(at) => {
-            let end = piece.iter().position(|token| **token == Token::Mark(b'>')).unwrap_or(piece.len());
+            let end =
+                piece.iter().position(|token| **token == Token::Mark(b'>')).unwrap_or(piece.len());
             let name = words(&piece[..at]);
             ((!name.is_empty()).then_some(name), piece.get(at + 1..end).unwrap_or_default())
         }
@@ -159,7 +177,8 @@ fn address(piece: &[&Token]) -> Option<Address> {
             (name, piece)
         }
     };
-    let spec: Vec<&Token> = spec.iter().copied().filter(|token| !matches!(token, Token::Comment(_))).collect();
+    let spec: Vec<&Token> =
+        spec.iter().copied().filter(|token| !matches!(token, Token::Comment(_))).collect();
     let mut spec = spec.as_slice();
     let mut route = None;
     if spec.first() == Some(&&Token::Mark(b'@'))
@@ -201,17 +220,37 @@ mod tests {
         };
         parse(value.as_bytes())
             .iter()
-            .map(|a| format!("{}|{}|{}|{}", show(&a.name), show(&a.route), show(&a.mailbox), show(&a.host)))
+            .map(|a| {
+                format!(
+                    "{}|{}|{}|{}",
+                    show(&a.name),
+                    show(&a.route),
+                    show(&a.mailbox),
+                    show(&a.host)
+                )
+            })
             .collect()
     }
 
     #[test]
     fn rfc5322_3_4_addresses_are_read() {
         assert_eq!(flat("a@x"), ["NIL|NIL|a|x"]);
-        assert_eq!(flat("\"Giant; \\\"Big\\\" Box\" <big@x.example>"), ["Giant; \"Big\" Box|NIL|big|x.example"]);
-        assert_eq!(flat("Joe Q. Public <john.q@x>, y@z (Why)"), ["Joe Q. Public|NIL|john.q|x", "Why|NIL|y|z"]);
-        assert_eq!(flat("A Group:Ed <ed@x>,joe@y;"), ["NIL|NIL|A Group|NIL", "Ed|NIL|ed|x", "NIL|NIL|joe|y", "NIL|NIL|NIL|NIL"]);
-        assert_eq!(flat("undisclosed-recipients:;"), ["NIL|NIL|undisclosed-recipients|NIL", "NIL|NIL|NIL|NIL"]);
+        assert_eq!(
+            flat("\"Giant; \\\"Big\\\" Box\" <big@x.example>"),
+            ["Giant; \"Big\" Box|NIL|big|x.example"]
+        );
+        assert_eq!(
+            flat("Joe Q. Public <john.q@x>, y@z (Why)"),
+            ["Joe Q. Public|NIL|john.q|x", "Why|NIL|y|z"]
+        );
+        assert_eq!(
+            flat("A Group:Ed <ed@x>,joe@y;"),
+            ["NIL|NIL|A Group|NIL", "Ed|NIL|ed|x", "NIL|NIL|joe|y", "NIL|NIL|NIL|NIL"]
+        );
+        assert_eq!(
+            flat("undisclosed-recipients:;"),
+            ["NIL|NIL|undisclosed-recipients|NIL", "NIL|NIL|NIL|NIL"]
+        );
         assert_eq!(flat("<@a,@b:c@d>"), ["NIL|@a,@b|c|d"]);
         assert_eq!(flat("<a@[127.0.0.1]>"), ["NIL|NIL|a|[127.0.0.1]"]);
         assert_eq!(flat(" , ,"), Vec::<String>::new());

@@ -18,19 +18,46 @@ pub enum Command {
     Logout,
     Id,
     StartTls,
-    Authenticate { mechanism: String, initial: Option<String> },
-    Login { user: String, password: String },
+    Authenticate {
+        mechanism: String,
+        initial: Option<String>,
+    },
+    Login {
+        user: String,
+        password: String,
+    },
     Enable(Vec<String>),
-    Select { mailbox: String, examine: bool, condstore: bool },
-    Create { mailbox: String, special: Option<String> },
+    Select {
+        mailbox: String,
+        examine: bool,
+        condstore: bool,
+    },
+    Create {
+        mailbox: String,
+        special: Option<String>,
+    },
     Delete(String),
-    Rename { from: String, to: String },
-    Subscribe { mailbox: String, on: bool },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Subscribe {
+        mailbox: String,
+        on: bool,
+    },
     List(List),
     Namespace,
-    Status { mailbox: String, items: Vec<StatusItem> },
+    Status {
+        mailbox: String,
+        items: Vec<StatusItem>,
+    },
     /// The message is the last `length` bytes of the command.
-    Append { mailbox: String, flags: Vec<String>, date: Option<i64>, length: usize },
+    Append {
+        mailbox: String,
+        flags: Vec<String>,
+        date: Option<i64>,
+        length: usize,
+    },
     Idle,
     GetQuota(String),
     GetQuotaRoot(String),
@@ -39,12 +66,37 @@ pub enum Command {
     Close,
     Unselect,
     Expunge(Option<Set>),
-    Search { uid: bool, results: Option<Vec<SearchResult>>, charset: Option<String>, key: Key },
-    Sort { uid: bool, by: Vec<SortKey>, charset: String, key: Key },
-    Thread { uid: bool, algorithm: String, charset: String, key: Key },
-    Fetch { uid: bool, set: Set, items: Vec<Item>, changed_since: Option<u64> },
+    Search {
+        uid: bool,
+        results: Option<Vec<SearchResult>>,
+        charset: Option<String>,
+        key: Key,
+    },
+    Sort {
+        uid: bool,
+        by: Vec<SortKey>,
+        charset: String,
+        key: Key,
+    },
+    Thread {
+        uid: bool,
+        algorithm: String,
+        charset: String,
+        key: Key,
+    },
+    Fetch {
+        uid: bool,
+        set: Set,
+        items: Vec<Item>,
+        changed_since: Option<u64>,
+    },
     Store(Store),
-    Copy { uid: bool, set: Set, to: String, and_remove: bool },
+    Copy {
+        uid: bool,
+        set: Set,
+        to: String,
+        and_remove: bool,
+    },
 }
 
 /// LIST, LSUB and the extended forms (RFC 5258, 5819, 6154).

@@ -247,5 +247,6 @@ impl<'a> Cursor<'a> {
 
 /// Whether a byte can be in an atom.
 pub fn is_atom(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
+    matches!(byte, 0x21..=0x7e)
+        && !matches!(byte, b'(' | b')' | b'{' | b'%' | b'*' | b'"' | b'\\' | b']')
 }

@@ -38,7 +38,12 @@ pub fn internal(seconds: i64) -> String {
     let (year, month, day) = civil(seconds.div_euclid(DAY));
     let rest = seconds.rem_euclid(DAY);
     let month = MONTHS[(month - 1) % 12];
-    format!("{day:2}-{month}-{year:04} {:02}:{:02}:{:02} +0000", rest / 3600, rest / 60 % 60, rest % 60)
+    format!(
+        "{day:2}-{month}-{year:04} {:02}:{:02}:{:02} +0000",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
 }
 
 /// `1-Feb-2020` as days since 1970.

@@ -50,7 +50,8 @@ impl Session {
             return Err(No::Bad("open a mailbox by SELECT first".into()));
         }
         let server = self.server.clone();
-        if let Some(strike) = server.faults.strike(&server.directory, Stage::Fetch, Some(&account)) {
+        if let Some(strike) = server.faults.strike(&server.directory, Stage::Fetch, Some(&account))
+        {
             tokio::time::sleep(strike.delay).await;
             if let Some(reply) = strike.reply {
                 return Err(No::No(reply));
@@ -69,7 +70,8 @@ impl Session {
         if let Some(since) = changed_since {
             messages.retain(|(_, uid)| view.message(*uid).is_some_and(|m| m.modseq > since));
         }
-        let marks = items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
+        let marks =
+            items.iter().any(|item| matches!(item, Item::Section(section) if !section.peek));
         let mut seen = BTreeSet::new();
         if marks && !view.read_only {
             let unseen = |uid: &u32| view.message(*uid).is_some_and(|m| !m.flags.has(Flags::SEEN));
@@ -80,14 +82,22 @@ impl Session {
                 self.refresh();
             }
         }
-        Ok(Fetching { tag: tag.to_owned(), uid, missing: false, items, messages: messages.into_iter(), seen })
+        Ok(Fetching {
+            tag: tag.to_owned(),
+            uid,
+            missing: false,
+            items,
+            messages: messages.into_iter(),
+            seen,
+        })
     }
 
     /// Writes some of the answers; `true` where there are more.
     pub(super) fn fetch_some(&mut self, fetching: &mut Fetching, out: &mut Output) -> bool {
         while out.held() < PAUSE {
             let Some((number, uid)) = fetching.messages.next() else { return false };
-            let Some(message) = self.view.as_ref().and_then(|view| view.message(uid)).cloned() else {
+            let Some(message) = self.view.as_ref().and_then(|view| view.message(uid)).cloned()
+            else {
                 fetching.missing = true;
                 continue;
             };
@@ -99,7 +109,13 @@ impl Session {
     }
 
     /// One answer; `false` where the message's bytes are gone.
-    fn fetch_one(&mut self, fetching: &Fetching, number: u32, message: &Message, out: &mut Output) -> bool {
+    fn fetch_one(
+        &mut self,
+        fetching: &Fetching,
+        number: u32,
+        message: &Message,
+        out: &mut Output,
+    ) -> bool {
         let store = &self.server.store;
         let needs = |item: &Item| match item {
             Item::Envelope => Needs::Header,
@@ -132,7 +148,9 @@ impl Session {
                     told_flags = true;
                     word(format!("FLAGS ({})", flag_list(&message.flags, recent)));
                 }
-                Item::InternalDate => word(format!("INTERNALDATE \"{}\"", date::internal(message.received))),
+                Item::InternalDate => {
+                    word(format!("INTERNALDATE \"{}\"", date::internal(message.received)))
+                }
                 Item::Size => word(format!("RFC822.SIZE {}", message.size)),
                 Item::ModSeq => word(format!("MODSEQ ({})", message.modseq)),
                 Item::Envelope => {
@@ -171,7 +189,9 @@ impl Session {
         }
         let mut tell = told_flags;
         if fetching.seen.contains(&message.uid) && !told_flags {
-            line.extend_from_slice(format!(" FLAGS ({})", flag_list(&message.flags, recent)).as_bytes());
+            line.extend_from_slice(
+                format!(" FLAGS ({})", flag_list(&message.flags, recent)).as_bytes(),
+            );
             tell = true;
         }
         if tell {

@@ -14,7 +14,8 @@ use super::utf7;
 use super::view::View;
 
 /// SPECIAL-USE attributes that CREATE takes (RFC 6154).
-const SPECIAL: [&str; 7] = ["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"];
+const SPECIAL: [&str; 7] =
+    ["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"];
 
 /// A mailbox's name as it travels, quoted.
 pub(super) fn quoted(name: &str) -> String {
@@ -93,7 +94,12 @@ impl Session {
         Ok(if examine { "[READ-ONLY] EXAMINE done" } else { "[READ-WRITE] SELECT done" }.into())
     }
 
-    pub(super) async fn create(&self, account: &str, mailbox: &str, special: Option<String>) -> Answer {
+    pub(super) async fn create(
+        &self,
+        account: &str,
+        mailbox: &str,
+        special: Option<String>,
+    ) -> Answer {
         // A trailing separator only says that names will lie below (RFC 3501, 6.3.3).
         let mailbox = mailbox.trim_end_matches(SEPARATOR);
         let special = match special {
@@ -109,7 +115,11 @@ impl Session {
         for (at, _) in mailbox.match_indices(SEPARATOR) {
             let parent = crate::store::canonical(&mailbox[..at]);
             if !parent.is_empty() && !existing.contains(&parent) {
-                changes.push(Change::Create { account: account.into(), mailbox: parent, special: None });
+                changes.push(Change::Create {
+                    account: account.into(),
+                    mailbox: parent,
+                    special: None,
+                });
             }
         }
         changes.push(Change::Create { account: account.into(), mailbox: mailbox.into(), special });
@@ -127,7 +137,8 @@ impl Session {
 
     pub(super) async fn rename(&mut self, account: &str, from: String, to: &str) -> Answer {
         let to = to.trim_end_matches(SEPARATOR).to_owned();
-        let change = Change::Rename { account: account.into(), mailbox: from.clone(), to: to.clone() };
+        let change =
+            Change::Rename { account: account.into(), mailbox: from.clone(), to: to.clone() };
         self.server.store.commit(vec![change]).await?;
         // The open mailbox goes by its new name; of INBOX only the messages move.
         if from != "INBOX"
@@ -211,7 +222,8 @@ impl Session {
         let spooled = store.spool(Vec::new(), Body::Memory(message)).await?;
         let flags = Flags::from_names(flags);
         let received = date.unwrap_or_else(now);
-        let (validity, uid) = store.append(account, &mailbox, spooled, flags, received, quota).await?;
+        let (validity, uid) =
+            store.append(account, &mailbox, spooled, flags, received, quota).await?;
         Ok(format!("[APPENDUID {validity} {uid}] APPEND done"))
     }
 

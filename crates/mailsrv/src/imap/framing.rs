@@ -85,7 +85,8 @@ impl Framer {
                 self.refused = Some((tag, why));
             }
             if self.literal > 0 {
-                let here = usize::try_from(self.literal).unwrap_or(usize::MAX).min(self.input.len());
+                let here =
+                    usize::try_from(self.literal).unwrap_or(usize::MAX).min(self.input.len());
                 self.command.extend(self.input.drain(..here));
                 self.searched = 0;
                 self.literal -= here as u64;
@@ -93,7 +94,8 @@ impl Framer {
                     return Step::Need;
                 }
             }
-            let Some(at) = self.input[self.searched..].iter().position(|byte| *byte == b'\n') else {
+            let Some(at) = self.input[self.searched..].iter().position(|byte| *byte == b'\n')
+            else {
                 self.searched = self.input.len();
                 if self.input.len() > MAX_LINE {
                     return Step::Hopeless("a line is too long");
@@ -227,12 +229,12 @@ mod tests {
             [Step::Command(b"a LOGIN {2+}\r\n\r\n x".to_vec())]
         );
         let too_large = steps(b"a LOGIN {11+}\r\n01234567890 {3+}\r\nabc\r\nb NOOP\r\n");
-        assert_eq!(too_large[0], Step::Refused { tag: "a".into(), why: "the literal is too large" });
-        assert_eq!(too_large[1], Step::Command(b"b NOOP".to_vec()));
         assert_eq!(
-            steps(b"a LOGIN {11}\r\nb NOOP\r\n")[1],
-            Step::Command(b"b NOOP".to_vec())
+            too_large[0],
+            Step::Refused { tag: "a".into(), why: "the literal is too large" }
         );
+        assert_eq!(too_large[1], Step::Command(b"b NOOP".to_vec()));
+        assert_eq!(steps(b"a LOGIN {11}\r\nb NOOP\r\n")[1], Step::Command(b"b NOOP".to_vec()));
         assert_eq!(steps(b"a APPEND x {100}\r\n"), [Step::Continue]);
     }
 

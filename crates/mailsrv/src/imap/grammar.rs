@@ -1,7 +1,8 @@
 //! From bytes to a [`Command`] (RFC 3501 and the extensions that are offered).
 
 use super::command::{
-    Command, Item, List, SearchResult, Section, Set, SortBy, SortKey, StatusItem, Store, Tagged, What,
+    Command, Item, List, SearchResult, Section, Set, SortBy, SortKey, StatusItem, Store, Tagged,
+    What,
 };
 use super::cursor::{Bad, Cursor, Parsed};
 use super::grammar_search::search_keys;
@@ -517,33 +518,67 @@ mod tests {
             ok("a1 LOGIN \"mrc\" {6}\r\nsecret"),
             Command::Login { user: "mrc".into(), password: "secret".into() }
         );
-        assert_eq!(ok("a1 login mrc {2+}\r\nab"), Command::Login { user: "mrc".into(), password: "ab".into() });
-        let Command::Fetch { items, .. } =
-            ok("a UID FETCH 1:*,3 (FLAGS BODY.PEEK[1.2.HEADER.FIELDS (From \"To\")]<0.10> RFC822.TEXT)")
-        else {
+        assert_eq!(
+            ok("a1 login mrc {2+}\r\nab"),
+            Command::Login { user: "mrc".into(), password: "ab".into() }
+        );
+        let Command::Fetch { items, .. } = ok(
+            "a UID FETCH 1:*,3 (FLAGS BODY.PEEK[1.2.HEADER.FIELDS (From \"To\")]<0.10> RFC822.TEXT)",
+        ) else {
             panic!()
         };
         let Item::Section(section) = &items[1] else { panic!() };
         assert_eq!(section.label, "BODY[1.2.HEADER.FIELDS (From To)]<0>");
         assert_eq!(section.path, [1, 2]);
         assert_eq!(section.partial, Some((0, 10)));
-        assert!(matches!(ok("a STORE 1 -FLAGS.SILENT \\Seen $x"), Command::Store(store) if store.flags.len() == 2 && store.silent));
-        assert!(matches!(ok("a LIST (SUBSCRIBED) \"\" (INBOX% \"*\") RETURN (CHILDREN STATUS (MESSAGES SIZE))"),
-            Command::List(list) if list.patterns.len() == 2 && list.return_status.is_some()));
-        assert!(matches!(ok("a CREATE x (USE (\\Sent))"), Command::Create { special: Some(_), .. }));
-        assert!(matches!(ok("a APPEND INBOX (\\Seen) \" 1-Feb-2020 10:00:00 +0100\" {2}\r\nhi"),
-            Command::Append { date: Some(1_580_547_600), .. }));
-        assert!(matches!(ok("a SEARCH RETURN (MIN COUNT) CHARSET UTF-8 OR (1:3 NOT SEEN) FROM x"),
-            Command::Search { key: Key::Or(..), .. }));
+        assert!(
+            matches!(ok("a STORE 1 -FLAGS.SILENT \\Seen $x"), Command::Store(store) if store.flags.len() == 2 && store.silent)
+        );
+        assert!(
+            matches!(ok("a LIST (SUBSCRIBED) \"\" (INBOX% \"*\") RETURN (CHILDREN STATUS (MESSAGES SIZE))"),
+            Command::List(list) if list.patterns.len() == 2 && list.return_status.is_some())
+        );
+        assert!(matches!(
+            ok("a CREATE x (USE (\\Sent))"),
+            Command::Create { special: Some(_), .. }
+        ));
+        assert!(matches!(
+            ok("a APPEND INBOX (\\Seen) \" 1-Feb-2020 10:00:00 +0100\" {2}\r\nhi"),
+            Command::Append { date: Some(1_580_547_600), .. }
+        ));
+        assert!(matches!(
+            ok("a SEARCH RETURN (MIN COUNT) CHARSET UTF-8 OR (1:3 NOT SEEN) FROM x"),
+            Command::Search { key: Key::Or(..), .. }
+        ));
         assert!(matches!(ok("a SORT (REVERSE DATE SUBJECT) UTF-8 ALL"), Command::Sort { .. }));
     }
 
     #[test]
     fn rfc3501_6_5_what_is_not_a_command_is_bad() {
         for text in [
-            "", " ", "a", "a ", "a NOOP ", "a NOOP x", "a FETCH 0 FLAGS", "a FETCH 1 ()", "a FETCH 1 BODY[", "a FETCH 4294967296 UID",
-            "a FETCH 1 BODY[1.]", "a FETCH 1 BODY[]<1>", "a LOGIN x", "a LOGIN \"x y", "a LOGIN {99}\r\nx y", "a STORE 1 FLAGS",
-            "a SEARCH", "a SEARCH BOGUS", "a LIST \"\"", "+ NOOP", "a SELECT \"ä\"", "a CREATE x (USE", "a UID NOOP 1",
+            "",
+            " ",
+            "a",
+            "a ",
+            "a NOOP ",
+            "a NOOP x",
+            "a FETCH 0 FLAGS",
+            "a FETCH 1 ()",
+            "a FETCH 1 BODY[",
+            "a FETCH 4294967296 UID",
+            "a FETCH 1 BODY[1.]",
+            "a FETCH 1 BODY[]<1>",
+            "a LOGIN x",
+            "a LOGIN \"x y",
+            "a LOGIN {99}\r\nx y",
+            "a STORE 1 FLAGS",
+            "a SEARCH",
+            "a SEARCH BOGUS",
+            "a LIST \"\"",
+            "+ NOOP",
+            "a SELECT \"ä\"",
+            "a CREATE x (USE",
+            "a UID NOOP 1",
         ] {
             bad(text);
         }

@@ -29,7 +29,11 @@ fn key(c: &mut Cursor<'_>, depth: usize, budget: &mut usize) -> Parsed<Key> {
     match c.peek() {
         Some(b'(') => {
             let keys = c.list(|c| key(c, depth + 1, budget))?;
-            return if keys.is_empty() { Err(Bad("a search key is missing")) } else { Ok(Key::And(keys)) };
+            return if keys.is_empty() {
+                Err(Bad("a search key is missing"))
+            } else {
+                Ok(Key::And(keys))
+            };
         }
         Some(b'*' | b'0'..=b'9') => return c.set().map(Key::Set),
         _ => {}

@@ -25,7 +25,8 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
         let line = format!("LIST (\\Noselect) \"{SEPARATOR}\" \"\"");
         return vec![Row { name: String::new(), exists: false, line }];
     }
-    let by_name: BTreeMap<&str, &Listed> = mailboxes.iter().map(|one| (one.name.as_str(), one)).collect();
+    let by_name: BTreeMap<&str, &Listed> =
+        mailboxes.iter().map(|one| (one.name.as_str(), one)).collect();
     let subscribed_only = request.lsub || request.select_subscribed;
     let base: BTreeSet<&str> = if subscribed_only {
         subscriptions.iter().map(String::as_str).collect()
@@ -41,7 +42,10 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
     }
     let mut rows = Vec::new();
     for (name, own) in &names {
-        let matched = request.patterns.iter().any(|pattern| matches(&resolve(&request.reference, pattern), name));
+        let matched = request
+            .patterns
+            .iter()
+            .any(|pattern| matches(&resolve(&request.reference, pattern), name));
         if !matched {
             continue;
         }
@@ -51,7 +55,10 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
         if !own && !child_info {
             let below = format!("{name}{SEPARATOR}");
             let hidden = base.iter().filter(|other| other.starts_with(&below)).any(|other| {
-                !request.patterns.iter().any(|pattern| matches(&resolve(&request.reference, pattern), other))
+                !request
+                    .patterns
+                    .iter()
+                    .any(|pattern| matches(&resolve(&request.reference, pattern), other))
             });
             let show = if request.lsub { hidden } else { !request.select_subscribed };
             if !show {
@@ -156,11 +163,22 @@ mod tests {
     }
 
     fn listed(name: &str, special: Option<&str>) -> Listed {
-        Listed { name: name.into(), special: special.map(str::to_owned), subscribed: false, messages: 0, unseen: 0 }
+        Listed {
+            name: name.into(),
+            special: special.map(str::to_owned),
+            subscribed: false,
+            messages: 0,
+            unseen: 0,
+        }
     }
 
     fn lines(request: List) -> Vec<String> {
-        let mailboxes = [listed("INBOX", None), listed("Sent", Some("\\Sent")), listed("a/b", None), listed("ä", None)];
+        let mailboxes = [
+            listed("INBOX", None),
+            listed("Sent", Some("\\Sent")),
+            listed("a/b", None),
+            listed("ä", None),
+        ];
         let subscriptions = BTreeSet::from(["a/b".to_owned(), "gone".to_owned()]);
         rows(&request, &mailboxes, &subscriptions).into_iter().map(|row| row.line).collect()
     }

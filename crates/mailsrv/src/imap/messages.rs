@@ -54,7 +54,8 @@ impl Session {
             let Some(uid) = view.uid(number) else { continue };
             let Some(message) = view.message(uid) else { continue };
             let flags = flag_list(&message.flags, view.recent.contains(&uid));
-            let modseq = if condstore { format!(" MODSEQ ({})", message.modseq) } else { String::new() };
+            let modseq =
+                if condstore { format!(" MODSEQ ({})", message.modseq) } else { String::new() };
             out.line(format!("* {number} FETCH (UID {uid} FLAGS ({flags}){modseq})"));
         }
     }
@@ -110,7 +111,12 @@ impl Session {
         }
     }
 
-    async fn expunge_in(&self, account: &str, mailbox: &str, uids: Option<Vec<u32>>) -> Result<(), No> {
+    async fn expunge_in(
+        &self,
+        account: &str,
+        mailbox: &str,
+        uids: Option<Vec<u32>>,
+    ) -> Result<(), No> {
         let change = Change::Expunge {
             account: account.into(),
             mailbox: mailbox.into(),
@@ -186,7 +192,10 @@ impl Session {
             } else {
                 modified.iter().filter_map(|uid| view.number(*uid)).collect()
             };
-            return Ok(format!("[MODIFIED {}] STORE done where nothing had changed", ranges(&list)));
+            return Ok(format!(
+                "[MODIFIED {}] STORE done where nothing had changed",
+                ranges(&list)
+            ));
         }
         if gone && !request.uid {
             return Err(No::No("[EXPUNGEISSUED] some of the messages are gone".into()));
@@ -340,7 +349,10 @@ impl Session {
         let list: String =
             rows.iter().map(|row| format!(" {}", if uid { row.uid } else { row.number })).collect();
         let modseq = rows.iter().filter_map(|row| view.message(row.uid)).map(|m| m.modseq).max();
-        let modseq = modseq.filter(|_| key.uses_modseq()).map(|m| format!(" (MODSEQ {m})")).unwrap_or_default();
+        let modseq = modseq
+            .filter(|_| key.uses_modseq())
+            .map(|m| format!(" (MODSEQ {m})"))
+            .unwrap_or_default();
         out.line(format!("* SORT{list}{modseq}"));
         Ok("SORT done".into())
     }
@@ -378,11 +390,16 @@ pub(super) fn no_such_number() -> No {
 }
 
 fn writable(read_only: bool) -> Result<(), No> {
-    if read_only { Err(No::No("[READ-ONLY] the mailbox was opened by EXAMINE".into())) } else { Ok(()) }
+    if read_only {
+        Err(No::No("[READ-ONLY] the mailbox was opened by EXAMINE".into()))
+    } else {
+        Ok(())
+    }
 }
 
 fn known_charset(charset: Option<&str>) -> Result<(), No> {
-    let known = |name: &str| name.eq_ignore_ascii_case("UTF-8") || name.eq_ignore_ascii_case("US-ASCII");
+    let known =
+        |name: &str| name.eq_ignore_ascii_case("UTF-8") || name.eq_ignore_ascii_case("US-ASCII");
     if charset.is_none_or(known) {
         return Ok(());
     }

@@ -80,11 +80,16 @@ fn part(raw: &[u8], range: Range<usize>, depth: usize, usual: &str, budget: &mut
     let split = range.start + header_end(whole);
     let header = range.start..split;
     let body = split..range.end;
-    let declared = field(&raw[header.clone()], "content-type")
-        .map(|value| parameterized(&value))
-        .filter(|(kind, _)| kind.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()));
+    let declared =
+        field(&raw[header.clone()], "content-type").map(|value| parameterized(&value)).filter(
+            |(kind, _)| kind.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty()),
+        );
     let (kind, parameters) = declared.unwrap_or_else(|| {
-        let charset = if usual == "text/plain" { vec![("charset".into(), "us-ascii".into())] } else { Vec::new() };
+        let charset = if usual == "text/plain" {
+            vec![("charset".into(), "us-ascii".into())]
+        } else {
+            Vec::new()
+        };
         (usual.to_owned(), charset)
     });
     let (kind, subtype) = kind.split_once('/').unwrap_or(("text", "plain"));
@@ -103,7 +108,8 @@ fn part(raw: &[u8], range: Range<usize>, depth: usize, usual: &str, budget: &mut
         part.children.push(self::part(raw, body, depth + 1, "text/plain", budget));
     } else if part.is_multipart() {
         let usual = if part.subtype == "digest" { "message/rfc822" } else { "text/plain" };
-        let boundary = part.parameters.iter().find(|(name, _)| name == "boundary").map(|(_, v)| v.clone());
+        let boundary =
+            part.parameters.iter().find(|(name, _)| name == "boundary").map(|(_, v)| v.clone());
         if let Some(boundary) = boundary.filter(|boundary| !boundary.is_empty()) {
             for range in split_at_boundary(raw, body, boundary.as_bytes()) {
                 if *budget == 0 {
@@ -122,7 +128,8 @@ fn split_at_boundary(raw: &[u8], body: Range<usize>, boundary: &[u8]) -> Vec<Ran
     let mut start: Option<usize> = None;
     let mut at = body.start;
     while at < body.end {
-        let next = raw[at..body.end].iter().position(|b| *b == b'\n').map_or(body.end, |n| at + n + 1);
+        let next =
+            raw[at..body.end].iter().position(|b| *b == b'\n').map_or(body.end, |n| at + n + 1);
         let line = &raw[at..next];
         let rest = line.strip_prefix(b"--").and_then(|line| line.strip_prefix(boundary));
         let (end, last) = match rest.map(<[u8]>::trim_ascii_end) {
@@ -161,7 +168,10 @@ pub fn fields(header: &[u8]) -> Vec<(&[u8], Range<usize>, Range<usize>)> {
     while at < header.len() {
         let mut end = at;
         loop {
-            end = header[end..].iter().position(|b| *b == b'\n').map_or(header.len(), |n| end + n + 1);
+            end = header[end..]
+                .iter()
+                .position(|b| *b == b'\n')
+                .map_or(header.len(), |n| end + n + 1);
             if !matches!(header.get(end), Some(b' ' | b'\t')) {
                 break;
             }
@@ -299,10 +309,17 @@ Content-Type: message/rfc822\r\n\r\nSubject: in\r\nContent-Type: multipart/alter
     fn hostile_messages_end() {
         let deep = "Content-Type: message/rfc822\r\n\r\n".repeat(500);
         let _ = parse(deep.as_bytes());
-        let many = format!("Content-Type: multipart/x; boundary=b\r\n\r\n{}", "--b\r\n\r\n".repeat(5_000));
+        let many =
+            format!("Content-Type: multipart/x; boundary=b\r\n\r\n{}", "--b\r\n\r\n".repeat(5_000));
         let root = parse(many.as_bytes());
         assert!(root.children.len() <= MAX_PARTS);
-        for bytes in [&b""[..], b"\r\n", b":", b"Content-Type: ;;;=", b"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n"] {
+        for bytes in [
+            &b""[..],
+            b"\r\n",
+            b":",
+            b"Content-Type: ;;;=",
+            b"Content-Type: multipart/mixed; boundary=\"\"\r\n\r\n--\r\n",
+        ] {
             let _ = parse(bytes);
         }
     }

@@ -54,7 +54,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(120);
 /// Serves one connection until it ends.
 pub async fn serve(server: Arc<Server>, connection: Connection) {
     let session = Session::new(server.clone(), connection.stream.is_tls());
-    let mut talk = Talk { server, connection, session, framer: Framer::default(), out: Output::default() };
+    let mut talk =
+        Talk { server, connection, session, framer: Framer::default(), out: Output::default() };
     talk.session.greet(&mut talk.out);
     loop {
         match talk.until_tls().await {
@@ -232,7 +233,8 @@ impl Talk {
     /// Puts a command into the transcript, secrets masked, literals cut.
     fn note_command(&self, bytes: &[u8]) {
         let dialogue = &self.connection.dialogue;
-        let line_end = bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
+        let line_end =
+            bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
         let line = &bytes[..line_end];
         let text = String::from_utf8_lossy(line);
         let mut words = text.splitn(4, ' ');

@@ -21,7 +21,13 @@ pub struct Candidate<'a> {
 
 impl<'a> Candidate<'a> {
     /// A message of the view.
-    pub fn new(view: &'a View, store: &'a Store, number: u32, message: &'a Message, now: i64) -> Self {
+    pub fn new(
+        view: &'a View,
+        store: &'a Store,
+        number: u32,
+        message: &'a Message,
+        now: i64,
+    ) -> Self {
         Self { number, message, view, store, now, raw: None, header: None, body: None }
     }
 
@@ -59,7 +65,8 @@ impl<'a> Candidate<'a> {
                 .is_some_and(|value| wanted.is_empty() || holds(&value, wanted)),
             Key::Body(wanted) => holds(self.body(), wanted),
             Key::Text(wanted) => {
-                holds(&text::decoded(&mime::unfold(self.header())), wanted) || holds(self.body(), wanted)
+                holds(&text::decoded(&mime::unfold(self.header())), wanted)
+                    || holds(self.body(), wanted)
             }
         }
     }

@@ -339,7 +339,8 @@ impl Session {
         };
         let hostname = self.server.config.hostname.clone();
         let directory = &self.server.directory;
-        let (exchange, step) = Exchange::start(mechanism, initial, directory, &hostname, rand::random());
+        let (exchange, step) =
+            Exchange::start(mechanism, initial, directory, &hostname, rand::random());
         self.sasl_step(tag, exchange, step, out).await
     }
 

@@ -35,13 +35,15 @@ impl Row {
     pub fn read(&mut self, header: &[u8]) {
         let first = |name: &str| {
             let addresses = mime::field(header, name).map(|value| address::parse(&value));
-            let mailbox = addresses.and_then(|list| list.into_iter().next()).and_then(|one| one.mailbox);
+            let mailbox =
+                addresses.and_then(|list| list.into_iter().next()).and_then(|one| one.mailbox);
             String::from_utf8_lossy(&mailbox.unwrap_or_default()).to_uppercase()
         };
         self.from = first("from");
         self.to = first("to");
         self.cc = first("cc");
-        self.subject = base_subject(&text::header(header, "subject").unwrap_or_default()).0.to_uppercase();
+        self.subject =
+            base_subject(&text::header(header, "subject").unwrap_or_default()).0.to_uppercase();
         self.date = sent(header).unwrap_or(self.arrival);
     }
 }
@@ -106,7 +108,9 @@ pub fn base_subject(subject: &str) -> (String, bool) {
             break;
         }
         // [Fwd: …] as a whole.
-        if let Some(inner) = strip_prefix_nocase(&text, "[fwd:").and_then(|rest| rest.strip_suffix(']')) {
+        if let Some(inner) =
+            strip_prefix_nocase(&text, "[fwd:").and_then(|rest| rest.strip_suffix(']'))
+        {
             text = inner.trim().to_owned();
             reply = true;
             continue;

@@ -102,7 +102,8 @@ fn collect(raw: &[u8], part: &Part, out: &mut String) {
     if part.kind != "text" {
         return;
     }
-    let encoding = mime::field(&raw[part.header.clone()], "content-transfer-encoding").unwrap_or_default();
+    let encoding =
+        mime::field(&raw[part.header.clone()], "content-transfer-encoding").unwrap_or_default();
     let bytes = &raw[part.body.clone()];
     let bytes = match encoding.to_ascii_lowercase().as_slice() {
         b"base64" => base64_decode(bytes),
@@ -110,7 +111,8 @@ fn collect(raw: &[u8], part: &Part, out: &mut String) {
         _ => None,
     }
     .unwrap_or_else(|| bytes.to_vec());
-    let charset = part.parameters.iter().find(|(name, _)| name == "charset").map_or("utf-8", |(_, v)| v);
+    let charset =
+        part.parameters.iter().find(|(name, _)| name == "charset").map_or("utf-8", |(_, v)| v);
     out.push_str(&in_charset(charset, &bytes));
     out.push('\n');
 }

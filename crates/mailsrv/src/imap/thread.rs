@@ -226,7 +226,9 @@ impl Forest<'_> {
         let mut fresh = Vec::new();
         for root in &roots {
             let (text, reply) = subject(self, *root);
-            let Some(held) = table.get(&text).copied().filter(|held| held != root && !text.is_empty()) else {
+            let Some(held) =
+                table.get(&text).copied().filter(|held| held != root && !text.is_empty())
+            else {
                 continue;
             };
             let empty = (self.nodes[held].leaf.is_none(), self.nodes[*root].leaf.is_none());
@@ -346,18 +348,25 @@ mod tests {
 
     #[test]
     fn rfc5256_3_missing_parents_join_and_subjects_too() {
-        let leaves = [leaf(3, &["gone"], "x", 1), leaf(6, &["gone"], "y", 2), leaf(7, &[], "z", 3), leaf(8, &[], "Re: z", 4)];
+        let leaves = [
+            leaf(3, &["gone"], "x", 1),
+            leaf(6, &["gone"], "y", 2),
+            leaf(7, &[], "z", 3),
+            leaf(8, &[], "Re: z", 4),
+        ];
         assert_eq!(threads(&leaves), "((3)(6))(7 8)");
     }
 
     #[test]
     fn loops_end() {
-        let leaves = [leaf(1, &["m2"], "a", 1), leaf(2, &["m1"], "b", 2), leaf(3, &["m3", "m3"], "c", 3)];
+        let leaves =
+            [leaf(1, &["m2"], "a", 1), leaf(2, &["m1"], "b", 2), leaf(3, &["m3", "m3"], "c", 3)];
         let text = threads(&leaves);
         for id in ["1", "2", "3"] {
             assert!(text.contains(id), "{text}");
         }
-        let deep: Vec<Leaf> = (1..5_000).map(|n| leaf(n, &[&format!("m{}", n - 1)], "s", i64::from(n))).collect();
+        let deep: Vec<Leaf> =
+            (1..5_000).map(|n| leaf(n, &[&format!("m{}", n - 1)], "s", i64::from(n))).collect();
         assert!(threads(&deep).len() > 5_000);
     }
 }

@@ -105,7 +105,19 @@ mod tests {
         ] {
             assert_eq!(parse(line.as_bytes()), Ok(command));
         }
-        for line in ["", "FOO", "USER", "RETR", "RETR x", "RETR 1 2", "TOP 1", "STAT 1", "QUIT now", "RETR 99999999999", "RETR -1"] {
+        for line in [
+            "",
+            "FOO",
+            "USER",
+            "RETR",
+            "RETR x",
+            "RETR 1 2",
+            "TOP 1",
+            "STAT 1",
+            "QUIT now",
+            "RETR 99999999999",
+            "RETR -1",
+        ] {
             assert!(parse(line.as_bytes()).is_err(), "{line}");
         }
     }

@@ -58,10 +58,17 @@ pub enum NotOpened {
 
 enum State {
     /// Before the login; the name that USER gave.
-    Authorization { user: Option<String> },
+    Authorization {
+        user: Option<String>,
+    },
     /// The password is being verified, or the mailbox opened.
     Between,
-    Transaction { account: String, validity: u32, entries: Vec<Entry>, deleted: BTreeSet<usize> },
+    Transaction {
+        account: String,
+        validity: u32,
+        entries: Vec<Entry>,
+        deleted: BTreeSet<usize>,
+    },
     Update,
 }
 
@@ -179,7 +186,9 @@ impl Session {
 
     fn capabilities(&self) -> Action {
         let mut lines = vec!["+OK these can be used".to_owned()];
-        lines.extend(["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"].map(str::to_owned));
+        lines.extend(
+            ["TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING"].map(str::to_owned),
+        );
         if matches!(self.state, State::Authorization { .. }) {
             if self.plain_allowed() {
                 lines.push("USER".into());
@@ -402,7 +411,10 @@ impl Session {
                     vec![Action::Remove(uids)]
                 };
             }
-            Command::Stls | Command::Auth(..) | Command::Apop(..) | Command::User(_)
+            Command::Stls
+            | Command::Auth(..)
+            | Command::Apop(..)
+            | Command::User(_)
             | Command::Pass(_) => return self.error("you are logged in already"),
             Command::Last | Command::Capa => return self.error("the command is not known"),
         };

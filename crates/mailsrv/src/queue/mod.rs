@@ -5,5 +5,5 @@ mod envelope;
 mod work;
 
 pub use envelope::{Envelope, Notify, Recipient, State};
-pub use work::run;
 pub(crate) use work::give_up;
+pub use work::run;

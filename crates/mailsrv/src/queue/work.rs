@@ -26,7 +26,8 @@ pub async fn run(server: Arc<Server>) {
         let now = headers::now();
         let mut next: Option<i64> = None;
         for envelope in server.store.queue() {
-            let is_busy = busy.lock().unwrap_or_else(PoisonError::into_inner).contains(&envelope.id);
+            let is_busy =
+                busy.lock().unwrap_or_else(PoisonError::into_inner).contains(&envelope.id);
             if envelope.held || is_busy {
                 continue;
             }
@@ -255,7 +256,8 @@ pub(crate) async fn give_up(
             recipient.state = State::Failed;
             recipient.reply = Some("554 5.0.0 given up by the administrator".into());
         }
-        (spooled, changes) = tell(server, &mut envelope, &HashSet::new(), 0, headers::now()).await?;
+        (spooled, changes) =
+            tell(server, &mut envelope, &HashSet::new(), 0, headers::now()).await?;
     }
     changes.push(Change::Unqueue { id });
     server.store.commit(changes).await?;

@@ -88,8 +88,7 @@ impl Attempt<'_> {
     /// Delivers; a fate for each recipient, and whether the other server took over the duty of
     /// DSN.
     pub async fn run(self) -> Result<(Vec<Fate>, bool), Unreachable> {
-        let dialogue =
-            self.transcript.dialogue("relay", self.connection, self.host.address.ip());
+        let dialogue = self.transcript.dialogue("relay", self.connection, self.host.address.ip());
         dialogue.event(&format!("to {} ({})", self.host.name, self.host.address));
         let mut result = self.talk(&dialogue, self.host.tls).await;
         let shaken = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionAborted;
@@ -316,7 +315,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             let words = if words.is_empty() { "NEVER".into() } else { words.join(",") };
             line.push_str(&format!(" NOTIFY={words}"));
         }
-        if dsn && let Some((kind, address)) = recipient.orcpt.as_deref().and_then(|o| o.split_once(';')) {
+        if dsn
+            && let Some((kind, address)) =
+                recipient.orcpt.as_deref().and_then(|o| o.split_once(';'))
+        {
             line.push_str(&format!(" ORCPT={kind};{}", to_xtext(address)));
         }
         line

@@ -93,7 +93,9 @@ mod tests {
 
     #[tokio::test]
     async fn nonsense_and_endless_replies_are_errors() {
-        for text in ["", "SSH-2.0\r\n", "25\r\n", "250?x\r\n", "999 x\r\n", &"250-x\r\n".repeat(200)] {
+        for text in
+            ["", "SSH-2.0\r\n", "25\r\n", "250?x\r\n", "999 x\r\n", &"250-x\r\n".repeat(200)]
+        {
             read(&mut text.as_bytes(), |_| {}).await.unwrap_err();
         }
     }

@@ -139,11 +139,8 @@ impl Resolver {
 }
 
 async fn exchange(server: SocketAddr, bytes: &[u8], asked: &Message) -> std::io::Result<Message> {
-    let local: SocketAddr = if server.is_ipv4() {
-        ([0, 0, 0, 0], 0).into()
-    } else {
-        ([0_u16; 8], 0).into()
-    };
+    let local: SocketAddr =
+        if server.is_ipv4() { ([0, 0, 0, 0], 0).into() } else { ([0_u16; 8], 0).into() };
     let socket = UdpSocket::bind(local).await?;
     socket.connect(server).await?;
     socket.send(bytes).await?;

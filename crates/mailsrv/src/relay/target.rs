@@ -35,10 +35,8 @@ pub(crate) async fn hosts(
     own_name: &str,
 ) -> Result<Vec<Host>, NoHost> {
     let never = |reason: String| NoHost { permanent: true, reason };
-    let later = |failure: Failure| NoHost {
-        permanent: false,
-        reason: format!("451 4.4.3 {failure}"),
-    };
+    let later =
+        |failure: Failure| NoHost { permanent: false, reason: format!("451 4.4.3 {failure}") };
     if let Some(smarthost) = &relay.smarthost {
         let addresses = resolver.addresses(&smarthost.host).await.map_err(later)?;
         let login = smarthost.user.clone().zip(smarthost.password.clone());

@@ -302,8 +302,17 @@ mod tests {
     #[test]
     fn no_other_end_of_line_ends_a_message_and_all_are_refused() {
         let ends = [
-            "\n.\n", "\n.\r\n", "\r\n.\n", "\r\n.\r", "\r.\r", "\r.\r\n", "\n.\r", "\r\n.\r\r\n",
-            "\n\n.\n\n", "\r\r\n.\r\n\r", "\n\r.\n\r",
+            "\n.\n",
+            "\n.\r\n",
+            "\r\n.\n",
+            "\r\n.\r",
+            "\r.\r",
+            "\r.\r\n",
+            "\n.\r",
+            "\r\n.\r\r\n",
+            "\n\n.\n\n",
+            "\r\r\n.\r\n\r",
+            "\n\r.\n\r",
         ];
         for end in ends {
             let sent = format!("a{end}MAIL FROM:<x@y.test>\r\n.\r\nQUIT\r\n");

@@ -84,7 +84,8 @@ impl Committer {
             let durable = job.changes.iter().any(Change::durable);
             match self.transaction(job.changes, now) {
                 Ok((records, outcomes)) => {
-                    let line = if records.is_empty() { Ok(Vec::new()) } else { journal::line(&records) };
+                    let line =
+                        if records.is_empty() { Ok(Vec::new()) } else { journal::line(&records) };
                     match line {
                         Ok(line) => {
                             text.extend_from_slice(&line);

@@ -112,10 +112,7 @@ impl Flags {
     pub fn without(&self, other: &Self) -> Self {
         let kept: Vec<String> =
             self.keywords().iter().filter(|keyword| !other.has_name(keyword)).cloned().collect();
-        Self {
-            bits: self.bits & !other.bits,
-            keywords: (!kept.is_empty()).then(|| Box::new(kept)),
-        }
+        Self { bits: self.bits & !other.bits, keywords: (!kept.is_empty()).then(|| Box::new(kept)) }
     }
 
     /// Whether there are none.

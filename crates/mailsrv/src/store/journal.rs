@@ -45,11 +45,8 @@ impl Journal {
             if read == 0 {
                 break;
             }
-            let damaged = |reason: String| Error::Damaged {
-                path: path.clone(),
-                offset: good,
-                reason,
-            };
+            let damaged =
+                |reason: String| Error::Damaged { path: path.clone(), offset: good, reason };
             match parse(&line) {
                 Ok(records) => {
                     for record in &records {
@@ -139,9 +136,9 @@ fn parse(line: &[u8]) -> Result<Vec<Record>, String> {
         .strip_suffix(b"\n")
         .and_then(|line| line.split_at_checked(17))
         .ok_or("the line is cut off")?;
-    let given = std::str::from_utf8(json.0).ok().and_then(|hex| {
-        u64::from_str_radix(hex.trim_end(), 16).ok()
-    });
+    let given = std::str::from_utf8(json.0)
+        .ok()
+        .and_then(|hex| u64::from_str_radix(hex.trim_end(), 16).ok());
     if given != Some(checksum(json.1)) {
         return Err("the checksum is wrong".into());
     }

@@ -81,13 +81,17 @@ pub enum Error {
     #[error("the mailbox `{0}` exists already")]
     Exists(String),
     /// The name cannot be one.
-    #[error("`{0}` cannot be the name of a mailbox: 1 to 255 bytes, no control characters, no empty level")]
+    #[error(
+        "`{0}` cannot be the name of a mailbox: 1 to 255 bytes, no control characters, no empty level"
+    )]
     BadName(String),
     /// INBOX cannot be deleted.
     #[error("INBOX cannot be deleted")]
     Inbox,
     /// The account is full.
-    #[error("the account `{account}` may hold {quota} bytes and has {used}: delete messages or raise the quota")]
+    #[error(
+        "the account `{account}` may hold {quota} bytes and has {used}: delete messages or raise the quota"
+    )]
     OverQuota {
         /// Whose.
         account: String,
@@ -111,7 +115,9 @@ pub enum Error {
     #[error("{0} is in use by another mail server; stop that one or give another `state`")]
     Locked(PathBuf),
     /// The journal says what cannot be.
-    #[error("{path} is damaged at byte {offset}: {reason}; move it away to begin with empty mailboxes")]
+    #[error(
+        "{path} is damaged at byte {offset}: {reason}; move it away to begin with empty mailboxes"
+    )]
     Damaged {
         /// The journal.
         path: PathBuf,

@@ -303,8 +303,7 @@ impl Planner<'_> {
                 self.account(&account)?;
                 let mailbox = canonical(&mailbox);
                 self.quota(&account, u64::from(size), quota)?;
-                let (validity, uid) =
-                    self.add(&account, &mailbox, file, size, received, flags)?;
+                let (validity, uid) = self.add(&account, &mailbox, file, size, received, flags)?;
                 Ok(Outcome::Added { validity, uid })
             }
             Change::Copy { account, from, uids, to, quota } => {

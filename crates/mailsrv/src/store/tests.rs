@@ -187,9 +187,13 @@ async fn many_writers_share_the_journal_and_watchers_are_woken() {
 
 #[test]
 fn inbox_has_one_spelling() {
-    for (given, wanted) in
-        [("inbox", "INBOX"), ("InBox/x", "INBOX/x"), ("inboxes", "inboxes"), ("a", "a"), ("ünbox", "ünbox")]
-    {
+    for (given, wanted) in [
+        ("inbox", "INBOX"),
+        ("InBox/x", "INBOX/x"),
+        ("inboxes", "inboxes"),
+        ("a", "a"),
+        ("ünbox", "ünbox"),
+    ] {
         assert_eq!(canonical(given), wanted);
     }
 }

@@ -1,5 +1,10 @@
 //! A server of its own for each test, on ports that the system chooses.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, reason = "a test says what went wrong by a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a test says what went wrong by a panic"
+)]
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use std::net::SocketAddr;
@@ -74,11 +79,15 @@ impl Running {
     pub fn inbox(&self, account: &str) -> Vec<String> {
         let store = &self.server.store;
         let files = store
-            .with_mailbox(account, "INBOX", |m| m.messages.iter().map(|m| m.file).collect::<Vec<_>>())
+            .with_mailbox(account, "INBOX", |m| {
+                m.messages.iter().map(|m| m.file).collect::<Vec<_>>()
+            })
             .unwrap_or_default();
         files
             .into_iter()
-            .map(|file| String::from_utf8_lossy(&store.read(file).expect("the file is there")).into_owned())
+            .map(|file| {
+                String::from_utf8_lossy(&store.read(file).expect("the file is there")).into_owned()
+            })
             .collect()
     }
 
@@ -116,9 +125,10 @@ impl Running {
 /// Whether a program is there; where it must be and is not, that is a failure.
 pub fn has(program: &str) -> bool {
     let folders = std::env::var("PATH").unwrap_or_default();
-    let found = folders.split(':').chain(["/usr/sbin", "/usr/local/sbin"]).any(|folder| {
-        Path::new(folder).join(program).exists()
-    });
+    let found = folders
+        .split(':')
+        .chain(["/usr/sbin", "/usr/local/sbin"])
+        .any(|folder| Path::new(folder).join(program).exists());
     if !found {
         assert!(std::env::var_os("LABCTL_CI").is_none(), "{program} is not installed");
         println!("SKIPPED: {program} is not installed");

@@ -1,5 +1,9 @@
 //! A mail server on loopback for the IMAP tests, and a line-wise client.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and a test may panic")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses a part of it, and a test may panic"
+)]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -62,7 +66,10 @@ impl Lab {
         let store = &self.server.store;
         let account = format!("{user}@lab.test");
         let spooled = store.spool(Vec::new(), Body::Memory(message.to_vec())).await.unwrap();
-        store.append(&account, "INBOX", spooled, Flags::default(), 1_700_000_000, None).await.unwrap();
+        store
+            .append(&account, "INBOX", spooled, Flags::default(), 1_700_000_000, None)
+            .await
+            .unwrap();
     }
 
     /// A connection to IMAP.

@@ -87,11 +87,15 @@ pub fn read(bytes: &[u8], source: u16, destination: u16, found: &mut Dissection)
 pub fn shown(line: &[u8]) -> String {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let text = String::from_utf8_lossy(line);
-    let mut out: String = text.chars().take(MAX_WIDTH).map(|c| match c {
-        '\t' => ' ',
-        c if c.is_control() => '·',
-        c => c,
-    }).collect();
+    let mut out: String = text
+        .chars()
+        .take(MAX_WIDTH)
+        .map(|c| match c {
+            '\t' => ' ',
+            c if c.is_control() => '·',
+            c => c,
+        })
+        .collect();
     if text.chars().nth(MAX_WIDTH).is_some() {
         out.push('…');
     }

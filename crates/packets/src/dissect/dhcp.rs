@@ -43,15 +43,21 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
     let xid = r.u32()?;
     let seconds = r.u16()?;
     let flags = r.u16()?;
-    let addresses: [Ipv4Addr; 4] = [r.array()?, r.array()?, r.array()?, r.array()?].map(Ipv4Addr::from);
+    let addresses: [Ipv4Addr; 4] =
+        [r.array()?, r.array()?, r.array()?, r.array()?].map(Ipv4Addr::from);
     let [client, your, _, relay] = addresses;
     let mac = Mac(r.array()?);
-    layer.add("operation", if operation == 1 { "1 (request)".into() } else { format!("{operation} (reply)") });
+    layer.add(
+        "operation",
+        if operation == 1 { "1 (request)".into() } else { format!("{operation} (reply)") },
+    );
     layer.add("hops", hops);
     layer.add("transaction id", format!("0x{xid:08x}"));
     layer.add("seconds", seconds);
     layer.add("broadcast", flags & 0x8000 != 0);
-    for (name, address) in ["client address", "your address", "next server", "relay"].iter().zip(addresses) {
+    for (name, address) in
+        ["client address", "your address", "next server", "relay"].iter().zip(addresses)
+    {
         layer.add(name, address);
     }
     if hardware_length == 6 {
@@ -126,7 +132,8 @@ fn option(code: u8, value: &[u8]) -> (&'static str, String) {
         let all = value.chunks_exact(4).filter_map(address).map(|a| a.to_string());
         all.collect::<Vec<_>>().join(", ")
     };
-    let text = || String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).collect::<String>();
+    let text =
+        || String::from_utf8_lossy(value).chars().filter(|c| !c.is_control()).collect::<String>();
     let seconds = || match <[u8; 4]>::try_from(value) {
         Ok(bytes) => format!("{} s", u32::from_be_bytes(bytes)),
         Err(_) => hex(value),

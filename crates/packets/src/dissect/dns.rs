@@ -49,9 +49,11 @@ pub fn read(bytes: &[u8], found: &mut Dissection) {
         layer.add("question", format!("{name} {kind}"));
         dns.question.get_or_insert((name, kind));
     }
-    for (section, records) in
-        [("answer", &message.answers), ("authority", &message.authority), ("additional", &message.additional)]
-    {
+    for (section, records) in [
+        ("answer", &message.answers),
+        ("authority", &message.authority),
+        ("additional", &message.additional),
+    ] {
         for record in records {
             let text = record.text();
             if section == "answer" {

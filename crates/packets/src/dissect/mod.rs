@@ -263,11 +263,14 @@ fn arp(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let sizes = r.u16()?;
     let operation = r.u16()?;
     let mut layer = Layer::new("ARP");
-    layer.add("operation", match operation {
-        1 => "1 (request)".to_owned(),
-        2 => "2 (reply)".to_owned(),
-        n => n.to_string(),
-    });
+    layer.add(
+        "operation",
+        match operation {
+            1 => "1 (request)".to_owned(),
+            2 => "2 (reply)".to_owned(),
+            n => n.to_string(),
+        },
+    );
     if (hardware, protocol, sizes) != (1, 0x0800, 0x0604) {
         layer.add("note", "not for Ethernet and IPv4");
         found.layers.push(layer);
@@ -316,7 +319,10 @@ fn ipv4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let more = fragment & 0x2000 != 0;
     layer.add("don't fragment", fragment & 0x4000 != 0);
     if more || offset > 0 {
-        layer.add("fragment", format!("at byte {offset}{}", if more { ", more follow" } else { ", the last" }));
+        layer.add(
+            "fragment",
+            format!("at byte {offset}{}", if more { ", more follow" } else { ", the last" }),
+        );
     }
     layer.add("time to live", ttl);
     layer.add("protocol", format!("{protocol} ({})", ip_protocol(protocol)));
@@ -324,7 +330,14 @@ fn ipv4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     layer.add("source", source);
     layer.add("destination", destination);
     found.layers.push(layer);
-    found.ip = Some(Ip { source: source.into(), destination: destination.into(), ttl, id, protocol, fragment: offset });
+    found.ip = Some(Ip {
+        source: source.into(),
+        destination: destination.into(),
+        ttl,
+        id,
+        protocol,
+        fragment: offset,
+    });
     found.info = format!("{source} to {destination}, {}", ip_protocol(protocol));
     if first >> 4 != 4 || header < 20 {
         return Err(Short);
@@ -368,7 +381,14 @@ fn ipv6(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
         r.skip_to(r.at() + rest)?;
         steps += 1;
     }
-    found.ip = Some(Ip { source: source.into(), destination: destination.into(), ttl, id: 0, protocol: next, fragment: 0 });
+    found.ip = Some(Ip {
+        source: source.into(),
+        destination: destination.into(),
+        ttl,
+        id: 0,
+        protocol: next,
+        fragment: 0,
+    });
     found.info = format!("{source} to {destination}, {}", ip_protocol(next));
     transport(next, r, found)
 }
@@ -433,7 +453,8 @@ fn icmp(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
         found.info = format!("{word}, sequence {b}");
     } else {
         found.info = word.to_owned();
-        if matches!(kind, 3 | 5 | 11) && r.skip_to(r.at() + 16).is_ok()
+        if matches!(kind, 3 | 5 | 11)
+            && r.skip_to(r.at() + 16).is_ok()
             && let Ok(address) = r.array::<4>()
         {
             let address = Ipv4Addr::from(address);
@@ -507,11 +528,20 @@ fn tcp(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let window = r.u16()?;
     let checksum = r.u16()?;
     let urgent = r.u16()?;
-    let names: Vec<&str> = [(1, "FIN"), (2, "SYN"), (4, "RST"), (8, "PSH"), (16, "ACK"), (32, "URG"), (64, "ECE"), (128, "CWR")]
-        .into_iter()
-        .filter(|(bit, _)| flags & bit != 0)
-        .map(|(_, name)| name)
-        .collect();
+    let names: Vec<&str> = [
+        (1, "FIN"),
+        (2, "SYN"),
+        (4, "RST"),
+        (8, "PSH"),
+        (16, "ACK"),
+        (32, "URG"),
+        (64, "ECE"),
+        (128, "CWR"),
+    ]
+    .into_iter()
+    .filter(|(bit, _)| flags & bit != 0)
+    .map(|(_, name)| name)
+    .collect();
     let names = names.join(", ");
     let mut layer = Layer::new("TCP");
     layer.add("source port", source);
@@ -614,7 +644,10 @@ mod tests {
     #[test]
     fn arp_tells_what_it_asks() {
         let mut frame = vec![0xff; 6];
-        frame.extend([2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 10, 0, 0, 2]);
+        frame.extend([
+            2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1, 0, 0, 0,
+            0, 0, 0, 10, 0, 0, 2,
+        ]);
         assert_eq!(dissect(&frame).info, "who has 10.0.0.2? tell 10.0.0.1");
     }
 }

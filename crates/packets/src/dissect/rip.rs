@@ -22,7 +22,10 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
     let version = r.u8()?;
     r.u16()?;
     let mut layer = Layer::new("RIP");
-    layer.add("command", if command == 1 { "1 (request)".into() } else { format!("{command} (response)") });
+    layer.add(
+        "command",
+        if command == 1 { "1 (request)".into() } else { format!("{command} (response)") },
+    );
     layer.add("version", version);
     let mut routes = Vec::new();
     for _ in 0..MAX_ENTRIES {

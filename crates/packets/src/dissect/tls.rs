@@ -55,7 +55,8 @@ fn client_hello(r: &mut Reader<'_>) -> Result<String, Short> {
     if versions.is_empty() {
         versions.push(legacy);
     }
-    let versions: Vec<&str> = versions.iter().map(|v| version_name(*v)).filter(|v| *v != "?").collect();
+    let versions: Vec<&str> =
+        versions.iter().map(|v| version_name(*v)).filter(|v| *v != "?").collect();
     let to = name.map(|name| format!(" to {name}")).unwrap_or_default();
     Ok(format!("client hello{to}: offers {}, {} cipher suites", versions.join(" and "), suites / 2))
 }

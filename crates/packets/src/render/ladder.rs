@@ -93,7 +93,9 @@ fn line(story: &Story, step: &Step, style: Style, column: Option<usize>, out: &m
 fn arrow(story: &Story, step: &Step, column: usize) -> String {
     let width = column * story.nodes.len();
     let mut cells = vec![' '; width];
-    let place = |name: &str| story.nodes.iter().position(|node| node == name).map(|at| at * column + column / 2);
+    let place = |name: &str| {
+        story.nodes.iter().position(|node| node == name).map(|at| at * column + column / 2)
+    };
     for at in 0..story.nodes.len() {
         cells[at * column + column / 2] = '│';
     }
@@ -101,7 +103,8 @@ fn arrow(story: &Story, step: &Step, column: usize) -> String {
     let ends = match (from, step.to.as_str()) {
         (Some(from), "*") => {
             // To everybody: in both directions as far as there are nodes on the network.
-            let hearing: Vec<usize> = story.audience(step).into_iter().filter_map(place).chain([from]).collect();
+            let hearing: Vec<usize> =
+                story.audience(step).into_iter().filter_map(place).chain([from]).collect();
             let first = hearing.iter().copied().min().unwrap_or(from);
             let last = hearing.iter().copied().max().unwrap_or(from);
             fill(&mut cells, first, last, '─');
@@ -122,7 +125,13 @@ fn arrow(story: &Story, step: &Step, column: usize) -> String {
         Some((from, to)) => {
             fill(&mut cells, from.min(to), from.max(to), '─');
             cells[from] = if from < to { '├' } else { '┤' };
-            cells[to] = if step.failed { '✗' } else if from < to { '▶' } else { '◀' };
+            cells[to] = if step.failed {
+                '✗'
+            } else if from < to {
+                '▶'
+            } else {
+                '◀'
+            };
         }
         None => {}
     }

@@ -25,7 +25,10 @@ pub fn mermaid(story: &Story) -> String {
             None => {
                 let hearing = story.audience(step).into_iter().filter_map(id).chain([from]);
                 let (first, last) = hearing.fold((from, from), |(a, b), at| (a.min(at), b.max(at)));
-                out.push_str(&format!("    Note over n{first},n{last}: {} to everybody, {label}\n", clean(&step.from)));
+                out.push_str(&format!(
+                    "    Note over n{first},n{last}: {} to everybody, {label}\n",
+                    clean(&step.from)
+                ));
             }
         }
     }

@@ -8,7 +8,8 @@ pub fn ports_table(story: &Story) -> String {
     if rows.is_empty() {
         return "no service was seen\n".into();
     }
-    let mut table = vec![["SERVICE", "PORT", "TRANSPORT", "SERVER", "USED BY", "FRAMES"].map(str::to_owned)];
+    let mut table =
+        vec![["SERVICE", "PORT", "TRANSPORT", "SERVER", "USED BY", "FRAMES"].map(str::to_owned)];
     for row in rows {
         table.push([
             row.service.to_uppercase(),
@@ -19,7 +20,8 @@ pub fn ports_table(story: &Story) -> String {
             row.frames.to_string(),
         ]);
     }
-    let width = |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width =
+        |column: usize| table.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..6).map(width).collect();
     let mut out = String::new();
     for row in &table {

@@ -8,7 +8,10 @@ use super::text::Said;
 pub fn packet(found: &Dissection) -> String {
     if let Some(arp) = &found.arp {
         return if !arp.request {
-            format!("The owner of {} answers with its MAC address; the one that asked can send now.", arp.sender.1)
+            format!(
+                "The owner of {} answers with its MAC address; the one that asked can send now.",
+                arp.sender.1
+            )
         } else if arp.sender.1.is_unspecified() {
             "Before it uses an address, a host asks whether somebody else has it.".into()
         } else {
@@ -24,18 +27,30 @@ pub fn packet(found: &Dissection) -> String {
         return match (dns.response, kind) {
             (false, "MX") => format!("The mail server asks which host takes mail for {name}."),
             (false, "PTR") => "The name that belongs to an address is asked for.".into(),
-            (false, _) => format!("Names are for people; to connect, the address of {name} is needed."),
-            (true, _) if dns.rcode == "NXDOMAIN" => format!("There is no name {name}: nothing further can happen."),
-            (true, _) if dns.rcode != "NOERROR" => format!("The server could not answer ({}).", dns.rcode),
-            (true, _) if dns.answers.is_empty() => format!("The name {name} exists, but has no such record."),
+            (false, _) => {
+                format!("Names are for people; to connect, the address of {name} is needed.")
+            }
+            (true, _) if dns.rcode == "NXDOMAIN" => {
+                format!("There is no name {name}: nothing further can happen.")
+            }
+            (true, _) if dns.rcode != "NOERROR" => {
+                format!("The server could not answer ({}).", dns.rcode)
+            }
+            (true, _) if dns.answers.is_empty() => {
+                format!("The name {name} exists, but has no such record.")
+            }
             (true, _) => "The DNS server looks into its zone and answers.".into(),
         };
     }
     if let Some(dhcp) = &found.dhcp {
         return match dhcp.kind.as_str() {
             "DISCOVER" => "The host has no address yet, so it asks everybody for a DHCP server.",
-            "OFFER" => "A server keeps an address free and offers it, with mask, gateway and DNS server.",
-            "REQUEST" if dhcp.requested.is_none() => "The host asks to keep its address for longer.",
+            "OFFER" => {
+                "A server keeps an address free and offers it, with mask, gateway and DNS server."
+            }
+            "REQUEST" if dhcp.requested.is_none() => {
+                "The host asks to keep its address for longer."
+            }
             "REQUEST" => "The host tells everybody which offer it takes.",
             "ACK" => "The server agrees: the lease runs from now on.",
             "NAK" => "The server refuses: the host must begin again.",
@@ -53,13 +68,16 @@ pub fn packet(found: &Dissection) -> String {
             (3, 3) => "The host is there, but no program listens on that port.",
             (3, 9 | 10 | 13) => "A filter on the way forbids it.",
             (3, _) => "A router says that the packet cannot get there.",
-            (11, _) => "The packet's time to live has run out at a router; traceroute lives on this.",
+            (11, _) => {
+                "The packet's time to live has run out at a router; traceroute lives on this."
+            }
             _ => "A control message of IP.",
         }
         .into();
     }
     if found.protocol == "rip" {
-        return "Routers tell their neighbours which networks they reach, and how far those are.".into();
+        return "Routers tell their neighbours which networks they reach, and how far those are."
+            .into();
     }
     "A datagram of UDP: no connection, no guarantee.".into()
 }
@@ -200,7 +218,9 @@ fn imap(said: &Said) -> &'static str {
         return match said.answers.as_str() {
             "APPEND" => "The message that is put into the mailbox.",
             _ => match word(said, 1).as_str() {
-                "LOGIN" | "AUTHENTICATE" => "The client logs in; without TLS everybody on the way can read it.",
+                "LOGIN" | "AUTHENTICATE" => {
+                    "The client logs in; without TLS everybody on the way can read it."
+                }
                 "CAPABILITY" => "What can you do?",
                 "SELECT" => "Open this mailbox.",
                 "EXAMINE" => "Open this mailbox, only for reading.",

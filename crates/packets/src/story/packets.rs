@@ -65,7 +65,10 @@ fn key(sighting: &Sighting, found: &Dissection) -> Option<Key> {
 }
 
 /// Joins frames to packets, in the order in which the packets set out.
-pub fn follow<'a>(frames: &'a [(&'a Sighting, Dissection)], addresses: &Addresses<'_>) -> Vec<Packet<'a>> {
+pub fn follow<'a>(
+    frames: &'a [(&'a Sighting, Dissection)],
+    addresses: &Addresses<'_>,
+) -> Vec<Packet<'a>> {
     let mut packets: Vec<Packet<'a>> = Vec::new();
     let mut on_the_way: HashMap<Key, usize> = HashMap::new();
     for (sighting, found) in frames {

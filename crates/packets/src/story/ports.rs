@@ -40,7 +40,11 @@ pub fn ports(story: &Story) -> Vec<PortUse> {
         if step.from == step.to {
             continue;
         }
-        let transport = if matches!(step.protocol.as_str(), "dns" | "dhcp" | "rip" | "udp") { "udp" } else { "tcp" };
+        let transport = if matches!(step.protocol.as_str(), "dns" | "dhcp" | "rip" | "udp") {
+            "udp"
+        } else {
+            "tcp"
+        };
         let served = |port: u16| known(port).is_some();
         // The server's port is the one with a name; else the lower one.
         let to_server = match (served(from), served(to)) {

@@ -67,11 +67,14 @@ impl Direction {
     }
 
     fn take(&mut self, bytes: Vec<u8>, length: usize, frames: Vec<usize>) -> Vec<Piece> {
-        let step = |next: u32, length: usize| next.wrapping_add(u32::try_from(length).unwrap_or(u32::MAX));
+        let step =
+            |next: u32, length: usize| next.wrapping_add(u32::try_from(length).unwrap_or(u32::MAX));
         let mut next = step(self.next.unwrap_or(0), length);
         let mut pieces = vec![(bytes, frames)];
         // What came too early may follow now.
-        while let Some(sequence) = self.early.keys().copied().find(|s| next.wrapping_sub(*s) < u32::MAX / 2) {
+        while let Some(sequence) =
+            self.early.keys().copied().find(|s| next.wrapping_sub(*s) < u32::MAX / 2)
+        {
             let Some((bytes, frames)) = self.early.remove(&sequence) else { break };
             self.early_bytes = self.early_bytes.saturating_sub(bytes.len());
             let old = usize::try_from(next.wrapping_sub(sequence)).unwrap_or(usize::MAX);

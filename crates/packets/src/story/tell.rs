@@ -24,7 +24,8 @@ pub fn tell(sightings: &[Sighting], topology: &Topology) -> Story {
         sightings.iter().map(|sighting| (sighting, dissect(&sighting.data))).collect();
     let addresses = Addresses::learn(topology, &frames);
     let start = sightings.first().map_or(0, |sighting| sighting.at_ns);
-    let mut teller = Teller { steps: Vec::new(), streams: HashMap::new(), opened: HashMap::new(), start };
+    let mut teller =
+        Teller { steps: Vec::new(), streams: HashMap::new(), opened: HashMap::new(), start };
     let packets = follow(&frames, &addresses);
     for packet in &packets {
         teller.packet(packet);
@@ -37,9 +38,17 @@ pub fn tell(sightings: &[Sighting], topology: &Topology) -> Story {
         step.frames.sort_unstable();
         step.frames.dedup();
     }
-    let views = frames.iter().map(|(sighting, found)| view(sighting, found, &addresses, start)).collect();
+    let views =
+        frames.iter().map(|(sighting, found)| view(sighting, found, &addresses, start)).collect();
     let nodes = order(&steps, topology);
-    Story { title: topology.title.clone(), nodes, steps, frames: views, topology: topology.clone(), dropped: 0 }
+    Story {
+        title: topology.title.clone(),
+        nodes,
+        steps,
+        frames: views,
+        topology: topology.clone(),
+        dropped: 0,
+    }
 }
 
 fn ms(at_ns: u64, start: u64) -> f64 {
@@ -48,7 +57,12 @@ fn ms(at_ns: u64, start: u64) -> f64 {
     ns / 1e6
 }
 
-fn view(sighting: &Sighting, found: &Dissection, addresses: &Addresses<'_>, start: u64) -> FrameView {
+fn view(
+    sighting: &Sighting,
+    found: &Dissection,
+    addresses: &Addresses<'_>,
+    start: u64,
+) -> FrameView {
     let hop = hop(sighting, found, addresses);
     let (source, destination) = found.ends();
     FrameView {
@@ -215,7 +229,8 @@ impl Teller {
             return;
         }
         let port = tcp.destination;
-        let name = by_port(port).map(|app| format!(" ({})", app.name.to_uppercase())).unwrap_or_default();
+        let name =
+            by_port(port).map(|app| format!(" ({})", app.name.to_uppercase())).unwrap_or_default();
         let mut step = self.step(packet, "tcp", format!("opens a connection to port {port}{name}"));
         step.explain = explain::handshake(port);
         let at = self.push(step);
@@ -282,7 +297,14 @@ impl Teller {
         }
     }
 
-    fn data(&mut self, packet: &Packet<'_>, stream: &mut Stream, side: usize, bytes: &[u8], frames: &[usize]) {
+    fn data(
+        &mut self,
+        packet: &Packet<'_>,
+        stream: &mut Stream,
+        side: usize,
+        bytes: &[u8],
+        frames: &[usize],
+    ) {
         let hello = tls_hello(bytes);
         if stream.tls || (hello.is_some() && stream.talk.may_be_tls()) {
             stream.tls = true;
@@ -295,7 +317,14 @@ impl Teller {
         }
     }
 
-    fn secret(&mut self, packet: &Packet<'_>, stream: &mut Stream, side: usize, hello: Option<&str>, frames: &[usize]) {
+    fn secret(
+        &mut self,
+        packet: &Packet<'_>,
+        stream: &mut Stream,
+        side: usize,
+        hello: Option<&str>,
+        frames: &[usize],
+    ) {
         let shown = hello.filter(|text| text.contains("hello"));
         if shown.is_none()
             && let Some(step) = stream.secret[side].and_then(|at| self.steps.get_mut(at))
@@ -303,7 +332,8 @@ impl Teller {
             step.frames.extend(frames);
             return;
         }
-        let text = shown.map_or_else(|| "sends encrypted data".to_owned(), |text| format!("TLS {text}"));
+        let text =
+            shown.map_or_else(|| "sends encrypted data".to_owned(), |text| format!("TLS {text}"));
         let mut step = self.step(packet, "tls", text);
         step.explain = explain::tls(shown);
         step.frames = frames.to_vec();
@@ -355,7 +385,13 @@ impl Teller {
         let mut left = Vec::new();
         for stream in self.streams.values_mut() {
             for said in stream.talk.end() {
-                left.push((stream.client.clone(), stream.server.clone(), stream.ends, stream.talk.protocol(), said));
+                left.push((
+                    stream.client.clone(),
+                    stream.server.clone(),
+                    stream.ends,
+                    stream.talk.protocol(),
+                    said,
+                ));
             }
         }
         left.sort_by_key(|(_, _, ends, _, said)| (*ends, said.client));

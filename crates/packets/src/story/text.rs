@@ -68,7 +68,13 @@ pub struct Talk {
 impl Talk {
     /// A dialogue in a protocol.
     pub fn new(application: Option<Application>) -> Self {
-        Self { application, sides: Default::default(), command: String::new(), secrets: 0, delivered: false }
+        Self {
+            application,
+            sides: Default::default(),
+            command: String::new(),
+            secrets: 0,
+            delivered: false,
+        }
     }
 
     /// Its protocol; `tcp` where it is not known.
@@ -84,7 +90,8 @@ impl Talk {
     /// Hears bytes of one side; gives what was said whole.
     pub fn hear(&mut self, client: bool, bytes: &[u8], frames: &[usize]) -> Vec<Said> {
         let side = usize::from(!client);
-        let lines = self.application.is_some_and(|application| application.lines && !application.tls);
+        let lines =
+            self.application.is_some_and(|application| application.lines && !application.tls);
         if !lines {
             return vec![Said {
                 client,
@@ -151,7 +158,10 @@ impl Talk {
         let mut said = Vec::new();
         for side in &mut self.sides {
             match std::mem::take(&mut side.mode) {
-                Mode::Dots(text, _) | Mode::Reply(text) | Mode::Bytes(text, _) | Mode::Fields(text, _) => {
+                Mode::Dots(text, _)
+                | Mode::Reply(text)
+                | Mode::Bytes(text, _)
+                | Mode::Fields(text, _) => {
                     said.push(text);
                 }
                 Mode::Lines => {}
@@ -193,7 +203,13 @@ impl Talk {
             }
             Mode::Lines | Mode::Bytes(..) => {}
         }
-        let mut said = Said { client, text: shown(line), frames, answers: self.command.clone(), ..Said::default() };
+        let mut said = Said {
+            client,
+            text: shown(line),
+            frames,
+            answers: self.command.clone(),
+            ..Said::default()
+        };
         match self.protocol() {
             "smtp" => self.smtp(said, line),
             "pop3" => self.pop3(said, line),
@@ -228,7 +244,12 @@ impl Talk {
             self.secrets = 1;
         }
         if line.starts_with("354") {
-            let message = Said { client: true, text: "the message".into(), answers: "DATA".into(), ..Said::default() };
+            let message = Said {
+                client: true,
+                text: "the message".into(),
+                answers: "DATA".into(),
+                ..Said::default()
+            };
             self.sides[0].mode = Mode::Dots(message, 0);
         }
         if self.delivered {
@@ -299,7 +320,8 @@ impl Talk {
             }
             match command.as_str() {
                 "LOGIN" => {
-                    said.text = format!("{tag} LOGIN {} ********", words.next().unwrap_or_default());
+                    said.text =
+                        format!("{tag} LOGIN {} ********", words.next().unwrap_or_default());
                 }
                 "AUTHENTICATE" => {
                     said.text = format!("{tag} AUTHENTICATE {}", words.next().unwrap_or_default());
@@ -310,7 +332,12 @@ impl Talk {
                 _ => {}
             }
             if let Some(n) = literal {
-                let text = Said { client: true, text: format!("a text of {n} bytes"), answers: self.command.clone(), ..Said::default() };
+                let text = Said {
+                    client: true,
+                    text: format!("a text of {n} bytes"),
+                    answers: self.command.clone(),
+                    ..Said::default()
+                };
                 self.sides[0].mode = Mode::Bytes(text, n);
             }
             return Some(said);
@@ -321,7 +348,11 @@ impl Talk {
             self.secrets = 1;
         }
         if let Some(n) = literal {
-            let text = Said { text: format!("a text of {n} bytes"), answers: self.command.clone(), ..Said::default() };
+            let text = Said {
+                text: format!("a text of {n} bytes"),
+                answers: self.command.clone(),
+                ..Said::default()
+            };
             self.sides[1].mode = Mode::Bytes(text, n);
         }
         Some(said)
@@ -344,13 +375,20 @@ impl Talk {
         None
     }
 
-    fn http_field(&mut self, client: bool, mut text: Said, mut length: usize, line: &str) -> Option<Said> {
+    fn http_field(
+        &mut self,
+        client: bool,
+        mut text: Said,
+        mut length: usize,
+        line: &str,
+    ) -> Option<Said> {
         let side = usize::from(!client);
         if let Some((name, value)) = line.split_once(':') {
             if name.eq_ignore_ascii_case("content-length") {
                 length = value.trim().parse().unwrap_or(0);
             }
-            let secret = name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie");
+            let secret =
+                name.eq_ignore_ascii_case("authorization") || name.eq_ignore_ascii_case("cookie");
             let value = if secret { " ********" } else { value };
             if text.detail.len() < MAX_DETAIL {
                 text.detail.push(shown(&format!("{name}:{value}")));
@@ -437,21 +475,78 @@ mod tests {
         );
         assert_eq!(
             said,
-            ["S 220 a", "C EHLO b", "S 250-a", "C AUTH PLAIN ********", "S 235 ok", "C DATA", "S 354 go", "C the message (3 lines)", "S puts the message on disk", "S 250 2.0.0 kept"]
+            [
+                "S 220 a",
+                "C EHLO b",
+                "S 250-a",
+                "C AUTH PLAIN ********",
+                "S 235 ok",
+                "C DATA",
+                "S 354 go",
+                "C the message (3 lines)",
+                "S puts the message on disk",
+                "S 250 2.0.0 kept"
+            ]
         );
     }
 
     #[test]
     fn pop3_and_imap_hide_passwords_and_fold_messages() {
-        let said = talk(110, &[(false, "+OK hi\r\n"), (true, "USER u\r\nPASS pw\r\n"), (false, "+OK\r\n+OK\r\n"), (true, "RETR 1\r\n"), (false, "+OK 3\r\na\r\n.\r\n")]);
-        assert_eq!(said, ["S +OK hi", "C USER u", "C PASS ********", "S +OK", "S +OK", "C RETR 1", "S +OK 3", "S the message (1 lines)"]);
-        let said = talk(143, &[(true, "a LOGIN u pw\r\n"), (false, "a OK in\r\n"), (true, "b FETCH 1 BODY[]\r\n"), (false, "* 1 FETCH (BODY[] {4}\r\nab\r\n)\r\nb OK done\r\n")]);
-        assert_eq!(said, ["C a LOGIN u ********", "S a OK in", "C b FETCH 1 BODY[]", "S * 1 FETCH (BODY[] {4}", "S a text of 4 bytes", "S )", "S b OK done"]);
+        let said = talk(
+            110,
+            &[
+                (false, "+OK hi\r\n"),
+                (true, "USER u\r\nPASS pw\r\n"),
+                (false, "+OK\r\n+OK\r\n"),
+                (true, "RETR 1\r\n"),
+                (false, "+OK 3\r\na\r\n.\r\n"),
+            ],
+        );
+        assert_eq!(
+            said,
+            [
+                "S +OK hi",
+                "C USER u",
+                "C PASS ********",
+                "S +OK",
+                "S +OK",
+                "C RETR 1",
+                "S +OK 3",
+                "S the message (1 lines)"
+            ]
+        );
+        let said = talk(
+            143,
+            &[
+                (true, "a LOGIN u pw\r\n"),
+                (false, "a OK in\r\n"),
+                (true, "b FETCH 1 BODY[]\r\n"),
+                (false, "* 1 FETCH (BODY[] {4}\r\nab\r\n)\r\nb OK done\r\n"),
+            ],
+        );
+        assert_eq!(
+            said,
+            [
+                "C a LOGIN u ********",
+                "S a OK in",
+                "C b FETCH 1 BODY[]",
+                "S * 1 FETCH (BODY[] {4}",
+                "S a text of 4 bytes",
+                "S )",
+                "S b OK done"
+            ]
+        );
     }
 
     #[test]
     fn http_has_head_and_page() {
-        let said = talk(80, &[(true, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), (false, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")]);
+        let said = talk(
+            80,
+            &[
+                (true, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"),
+                (false, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+            ],
+        );
         assert_eq!(said, ["C GET / HTTP/1.1", "S HTTP/1.1 200 OK", "S the page, 5 bytes"]);
     }
 }

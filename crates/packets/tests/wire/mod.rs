@@ -1,5 +1,9 @@
 //! Builds frames for tests: a PC, a router and a server with mail and DNS, as several nodes saw them.
-#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it, and a test may panic")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test uses a part of it, and a test may panic"
+)]
 
 use packets::{Capture, Frame, Link, Node, Topology};
 
@@ -21,7 +25,11 @@ pub fn topology() -> Topology {
         networks: vec!["lan".into(), "dmz".into()],
         nodes: vec![
             node("pc0", "pc", vec![link("lan", 1, [10, 0, 1, 2])]),
-            node("r1", "router", vec![link("lan", 2, [10, 0, 1, 1]), link("dmz", 3, [10, 0, 2, 1])]),
+            node(
+                "r1",
+                "router",
+                vec![link("lan", 2, [10, 0, 1, 1]), link("dmz", 3, [10, 0, 2, 1])],
+            ),
             node("mail", "server", vec![link("dmz", 4, [10, 0, 2, 5])]),
         ],
     }
@@ -33,7 +41,14 @@ pub fn ethernet(from: u8, to: [u8; 6], kind: u16, payload: &[u8]) -> Vec<u8> {
 }
 
 /// An IPv4 packet.
-pub fn ipv4(source: [u8; 4], destination: [u8; 4], ttl: u8, id: u16, protocol: u8, payload: &[u8]) -> Vec<u8> {
+pub fn ipv4(
+    source: [u8; 4],
+    destination: [u8; 4],
+    ttl: u8,
+    id: u16,
+    protocol: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let total = u16::try_from(payload.len() + 20).unwrap().to_be_bytes();
     let id = id.to_be_bytes();
     let head = [0x45, 0, total[0], total[1], id[0], id[1], 0x40, 0, ttl, protocol, 0, 0];
@@ -43,11 +58,19 @@ pub fn ipv4(source: [u8; 4], destination: [u8; 4], ttl: u8, id: u16, protocol: u
 /// A UDP datagram.
 pub fn udp(source: u16, destination: u16, payload: &[u8]) -> Vec<u8> {
     let length = u16::try_from(payload.len() + 8).unwrap();
-    [&source.to_be_bytes()[..], &destination.to_be_bytes(), &length.to_be_bytes(), &[0, 0], payload].concat()
+    [&source.to_be_bytes()[..], &destination.to_be_bytes(), &length.to_be_bytes(), &[0, 0], payload]
+        .concat()
 }
 
 /// A TCP segment.
-pub fn tcp(source: u16, destination: u16, sequence: u32, acknowledgment: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+pub fn tcp(
+    source: u16,
+    destination: u16,
+    sequence: u32,
+    acknowledgment: u32,
+    flags: u8,
+    payload: &[u8],
+) -> Vec<u8> {
     let ports = [source.to_be_bytes(), destination.to_be_bytes()].concat();
     let tail = [0x50, flags, 0xfa, 0xf0, 0, 0, 0, 0];
     [&ports[..], &sequence.to_be_bytes(), &acknowledgment.to_be_bytes(), &tail, payload].concat()

@@ -74,7 +74,8 @@ impl Draft {
     pub fn write(&self) -> Vec<u8> {
         let mut out = String::new();
         let mut header = |name: &str, value: &str| {
-            let value: String = value.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')).collect();
+            let value: String =
+                value.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')).collect();
             out.push_str(&format!("{name}: {value}\r\n"));
         };
         header("Date", &rfc5322_date(self.date));
@@ -88,7 +89,8 @@ impl Draft {
         header("Subject", &encoded(&self.subject));
         header("Message-ID", &format!("<{}>", self.message_id));
         for (name, value) in &self.headers {
-            let good = !name.is_empty() && name.bytes().all(|b| (33..=126).contains(&b) && b != b':');
+            let good =
+                !name.is_empty() && name.bytes().all(|b| (33..=126).contains(&b) && b != b':');
             if good {
                 header(name, &encoded(value));
             }
@@ -99,9 +101,16 @@ impl Draft {
             Some(file) => {
                 let boundary = format!("=_{}", self.message_id.split('@').next().unwrap_or("part"));
                 header("Content-Type", &format!("multipart/mixed; boundary=\"{boundary}\""));
-                let media = if file.media_type.is_empty() { "application/octet-stream" } else { &file.media_type };
-                let name: String =
-                    file.name.chars().filter(|c| !c.is_control() && !matches!(c, '"' | '\\' | '/')).collect();
+                let media = if file.media_type.is_empty() {
+                    "application/octet-stream"
+                } else {
+                    &file.media_type
+                };
+                let name: String = file
+                    .name
+                    .chars()
+                    .filter(|c| !c.is_control() && !matches!(c, '"' | '\\' | '/'))
+                    .collect();
                 let name = encoded(&name);
                 let content: String = file.base64.chars().filter(|c| !c.is_whitespace()).collect();
                 out.push_str(&format!(
@@ -118,13 +127,17 @@ impl Draft {
 }
 
 fn text_part(body: &str) -> String {
-    let plain = body.is_ascii() && !body.contains('\0') && body.lines().all(|line| line.len() <= MAX_LINE);
-    let mut crlf: String = body.lines().map(|line| format!("{}\r\n", line.trim_end_matches('\r'))).collect();
+    let plain =
+        body.is_ascii() && !body.contains('\0') && body.lines().all(|line| line.len() <= MAX_LINE);
+    let mut crlf: String =
+        body.lines().map(|line| format!("{}\r\n", line.trim_end_matches('\r'))).collect();
     if crlf.is_empty() {
         crlf.push_str("\r\n");
     }
     if plain {
-        format!("Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{crlf}")
+        format!(
+            "Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n\r\n{crlf}"
+        )
     } else {
         format!(
             "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",

@@ -84,14 +84,17 @@ impl Connection {
         transcript: &Transcript,
     ) -> Result<Self, Failure> {
         let port = server.port.unwrap_or_else(|| protocol.port(server.security));
-        let addresses = tokio::time::timeout_at(by.at(), crate::resolve::resolve_all(&server.host, env))
-            .await
-            .map_err(|_| {
-                Failure::new(Stage::Name, format!("no DNS server answered for {} in time", server.host))
-            })?
-            .map_err(|error| Failure::new(Stage::Name, error))?;
-        let mut last =
-            Failure::new(Stage::Name, format!("{} has no address", server.host));
+        let addresses =
+            tokio::time::timeout_at(by.at(), crate::resolve::resolve_all(&server.host, env))
+                .await
+                .map_err(|_| {
+                    Failure::new(
+                        Stage::Name,
+                        format!("no DNS server answered for {} in time", server.host),
+                    )
+                })?
+                .map_err(|error| Failure::new(Stage::Name, error))?;
+        let mut last = Failure::new(Stage::Name, format!("{} has no address", server.host));
         for address in addresses {
             let peer = SocketAddr::new(address.into(), port);
             match connect(server, peer, by).await {
@@ -146,7 +149,10 @@ impl Connection {
         }
         let config = tls::config(env)?;
         let name = tls::server_name(&self.name)?;
-        let plain = std::mem::replace(&mut self.io, Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())));
+        let plain = std::mem::replace(
+            &mut self.io,
+            Box::new(tokio::io::join(tokio::io::empty(), tokio::io::sink())),
+        );
         let connecting = TlsConnector::from(config).connect(name, plain);
         let stream = match tokio::time::timeout_at(self.by.at(), connecting).await {
             Ok(Ok(stream)) => stream,
@@ -161,7 +167,8 @@ impl Connection {
         };
         let session = stream.get_ref().1;
         let version = session.protocol_version().and_then(|v| v.as_str().map(str::to_owned));
-        let suite = session.negotiated_cipher_suite().and_then(|s| s.suite().as_str().map(str::to_owned));
+        let suite =
+            session.negotiated_cipher_suite().and_then(|s| s.suite().as_str().map(str::to_owned));
         let tls = [version, suite].into_iter().flatten().collect::<Vec<_>>().join(" ");
         self.transcript.note(&format!("under TLS: {tls}"));
         self.tls = Some(tls);
@@ -297,14 +304,16 @@ impl Connection {
         let read = tokio::time::timeout_at(by.at(), self.io.read(&mut chunk)).await;
         self.by = whole;
         match read {
-            Ok(Ok(0)) => self.fail(Stage::Command, "the server closed the connection").map(|()| false),
+            Ok(Ok(0)) => {
+                self.fail(Stage::Command, "the server closed the connection").map(|()| false)
+            }
             Ok(Ok(n)) => {
                 self.buffer.extend_from_slice(&chunk[..n]);
                 Ok(true)
             }
-            Ok(Err(error)) => self
-                .fail(Stage::Command, &format!("the connection broke: {error}"))
-                .map(|()| false),
+            Ok(Err(error)) => {
+                self.fail(Stage::Command, &format!("the connection broke: {error}")).map(|()| false)
+            }
             Err(_) => Ok(false),
         }
     }
@@ -328,10 +337,9 @@ async fn connect(server: &Server, peer: SocketAddr, by: Deadline) -> Result<TcpS
                 Stage::ConnectRefused,
                 format!("{host}: the server refused the connection on port {port}"),
             ),
-            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => Failure::new(
-                Stage::ConnectTimeout,
-                format!("{host} cannot be reached: {error}"),
-            ),
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => {
+                Failure::new(Stage::ConnectTimeout, format!("{host} cannot be reached: {error}"))
+            }
             ErrorKind::ConnectionReset => Failure::new(
                 Stage::ConnectRefused,
                 format!("{host}: the connection on port {port} was cut"),

@@ -7,7 +7,7 @@ use super::connection::Transcript;
 use super::imap::Imap;
 use super::letter::{Letter, parse};
 use super::pop3::Pop3;
-use super::types::{Fetch, Failure, Outcome, Protocol, Stage};
+use super::types::{Failure, Fetch, Outcome, Protocol, Stage};
 use crate::Env;
 use crate::env::Deadline;
 

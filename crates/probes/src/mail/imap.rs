@@ -58,7 +58,8 @@ impl Imap {
         let shown = format!("LOGIN {} ********", quoted(user)?);
         imap.exchange(&line, &shown, Stage::Login).await.map_err(|mut failure| {
             if let (Stage::Login, Some(reply)) = (failure.stage, &failure.reply) {
-                failure.message = format!("the server refused user {user} or the password: {reply}");
+                failure.message =
+                    format!("the server refused user {user} or the password: {reply}");
             }
             failure
         })?;
@@ -84,7 +85,12 @@ impl Imap {
         self.exchange(line, line, stage).await
     }
 
-    async fn exchange(&mut self, line: &str, shown: &str, stage: Stage) -> Result<Vec<Vec<Item>>, Failure> {
+    async fn exchange(
+        &mut self,
+        line: &str,
+        shown: &str,
+        stage: Stage,
+    ) -> Result<Vec<Vec<Item>>, Failure> {
         let tag = self.next_tag();
         self.connection.send_as(&format!("{tag} {line}"), &format!("{tag} {shown}")).await?;
         self.responses(&tag, line, stage).await
@@ -95,7 +101,12 @@ impl Imap {
         format!("a{}", self.tag)
     }
 
-    async fn responses(&mut self, tag: &str, line: &str, stage: Stage) -> Result<Vec<Vec<Item>>, Failure> {
+    async fn responses(
+        &mut self,
+        tag: &str,
+        line: &str,
+        stage: Stage,
+    ) -> Result<Vec<Vec<Item>>, Failure> {
         let mut responses = Vec::new();
         loop {
             let raw = self.response(stage).await?;
@@ -144,7 +155,10 @@ impl Imap {
             whole.extend_from_slice(&line);
             let Some(n) = literal else { return Ok(whole) };
             if n > MAX_LITERAL || whole.len() > MAX_LITERAL {
-                return Err(Failure::new(stage, format!("the server sends a literal of {n} bytes")));
+                return Err(Failure::new(
+                    stage,
+                    format!("the server sends a literal of {n} bytes"),
+                ));
             }
             whole.extend_from_slice(b"\r\n");
             let bytes = self.connection.bytes(n, stage).await?;
@@ -207,7 +221,8 @@ impl Imap {
     /// # Errors
     /// [`Stage::Mailbox`] when it is gone.
     pub async fn fetch(&mut self, uid: u32) -> Result<Vec<u8>, Failure> {
-        let responses = self.command(&format!("UID FETCH {uid} (BODY.PEEK[])"), Stage::Command).await?;
+        let responses =
+            self.command(&format!("UID FETCH {uid} (BODY.PEEK[])"), Stage::Command).await?;
         for items in &responses {
             let fetched = items.get(3).map(Item::list).unwrap_or_default();
             for pair in fetched.chunks(2) {
@@ -230,7 +245,10 @@ impl Imap {
         if uids.is_empty() {
             return Ok(Vec::new());
         }
-        let line = format!("UID FETCH {} (FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT DATE)])", set(uids));
+        let line = format!(
+            "UID FETCH {} (FLAGS RFC822.SIZE BODY.PEEK[HEADER.FIELDS (FROM SUBJECT DATE)])",
+            set(uids)
+        );
         let responses = self.command(&line, Stage::Command).await?;
         let mut listed = Vec::new();
         for items in &responses {
@@ -262,7 +280,12 @@ impl Imap {
     ///
     /// # Errors
     /// [`Stage::Command`].
-    pub async fn flags(&mut self, uids: &[u32], sign: char, flags: &[String]) -> Result<(), Failure> {
+    pub async fn flags(
+        &mut self,
+        uids: &[u32],
+        sign: char,
+        flags: &[String],
+    ) -> Result<(), Failure> {
         if uids.is_empty() || flags.is_empty() {
             return Ok(());
         }
@@ -280,7 +303,10 @@ impl Imap {
         }
         let to = quoted(&utf7(to))?;
         if and_remove && self.offers("MOVE") {
-            return self.command(&format!("UID MOVE {} {to}", set(uids)), Stage::Command).await.map(drop);
+            return self
+                .command(&format!("UID MOVE {} {to}", set(uids)), Stage::Command)
+                .await
+                .map(drop);
         }
         self.command(&format!("UID COPY {} {to}", set(uids)), Stage::Command).await?;
         if and_remove {
@@ -302,11 +328,17 @@ impl Imap {
     ///
     /// # Errors
     /// [`Stage::Mailbox`].
-    pub async fn append(&mut self, folder: &str, flags: &[String], raw: &[u8]) -> Result<(), Failure> {
+    pub async fn append(
+        &mut self,
+        folder: &str,
+        flags: &[String],
+        raw: &[u8],
+    ) -> Result<(), Failure> {
         let message: Vec<u8> =
             super::smtp::lines(raw).flat_map(|line| [line, b"\r\n"].concat()).collect();
         let tag = self.next_tag();
-        let flags = if flags.is_empty() { String::new() } else { format!("({}) ", flags.join(" ")) };
+        let flags =
+            if flags.is_empty() { String::new() } else { format!("({}) ", flags.join(" ")) };
         let line = format!("{tag} APPEND {} {flags}{{{}}}", quoted(&utf7(folder))?, message.len());
         self.connection.send(&line).await?;
         let go = self.connection.line(Stage::Mailbox).await?;
@@ -341,7 +373,8 @@ impl Imap {
             let raw = self.response(Stage::Command).await?;
             let items = parse_line(&raw);
             self.note(&items);
-            changed = items.get(2).is_some_and(|w| w.is("EXISTS") || w.is("EXPUNGE") || w.is("FETCH"));
+            changed =
+                items.get(2).is_some_and(|w| w.is("EXISTS") || w.is("EXPUNGE") || w.is("FETCH"));
         }
         self.connection.send("DONE").await?;
         self.responses(&tag, "IDLE", Stage::Command).await?;

@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn hostile_lines_end() {
-        for line in [&b"((((((("[..], b"{99999}\r\nx", b"\"open", b"a[b", b")", b"]", &[b'('; 500]] {
+        for line in [&b"((((((("[..], b"{99999}\r\nx", b"\"open", b"a[b", b")", b"]", &[b'('; 500]]
+        {
             let _ = parse_line(line);
         }
         assert_eq!(literal_after(b"x {12}"), Some(12));

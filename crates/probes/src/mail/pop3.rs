@@ -32,12 +32,14 @@ impl Pop3 {
     ) -> Result<Self, Failure> {
         let connection = Connection::open(server, Protocol::Pop3, env, by, transcript).await?;
         let mut pop3 = Self { connection };
-        pop3.status(Stage::Banner)
-            .await?
-            .map_err(|line| Failure::new(Stage::Banner, format!("the server does not serve: {line}")).reply(line))?;
+        pop3.status(Stage::Banner).await?.map_err(|line| {
+            Failure::new(Stage::Banner, format!("the server does not serve: {line}")).reply(line)
+        })?;
         if server.security == Security::Starttls {
             pop3.command("STLS", Stage::Tls).await?.map_err(|line| {
-                Failure::new(Stage::Tls, format!("STLS was refused: {line}")).command("STLS").reply(line)
+                Failure::new(Stage::Tls, format!("STLS was refused: {line}"))
+                    .command("STLS")
+                    .reply(line)
             })?;
             pop3.connection.start_tls(env).await?;
         }
@@ -61,7 +63,11 @@ impl Pop3 {
         &self.connection
     }
 
-    async fn command(&mut self, line: &str, stage: Stage) -> Result<Result<String, String>, Failure> {
+    async fn command(
+        &mut self,
+        line: &str,
+        stage: Stage,
+    ) -> Result<Result<String, String>, Failure> {
         self.connection.send(line).await?;
         self.status(stage).await
     }
@@ -84,7 +90,8 @@ impl Pop3 {
             return Ok(Err(line));
         }
         let shown: String = line.chars().take(80).collect();
-        Err(Failure::new(stage, format!("this is not a POP3 server: it said `{shown}`")).reply(shown))
+        Err(Failure::new(stage, format!("this is not a POP3 server: it said `{shown}`"))
+            .reply(shown))
     }
 
     /// The lines of a multi-line answer, dots taken away.
@@ -113,9 +120,10 @@ impl Pop3 {
     /// [`Stage::Command`].
     pub async fn count(&mut self) -> Result<u32, Failure> {
         let text = self.must("STAT").await?;
-        text.split(' ').next().and_then(|n| n.parse().ok()).ok_or_else(|| {
-            Failure::new(Stage::Command, format!("STAT was answered with `{text}`"))
-        })
+        text.split(' ')
+            .next()
+            .and_then(|n| n.parse().ok())
+            .ok_or_else(|| Failure::new(Stage::Command, format!("STAT was answered with `{text}`")))
     }
 
     /// Number and unique id of each message.

@@ -6,7 +6,9 @@ use super::connection::Transcript;
 use super::imap::Imap;
 use super::pop3::Pop3;
 use super::smtp::Smtp;
-use super::types::{Action, Failure, Imap as ImapRequest, Login, Outcome, Protocol, Request, Stage};
+use super::types::{
+    Action, Failure, Imap as ImapRequest, Login, Outcome, Protocol, Request, Stage,
+};
 use crate::Env;
 use crate::env::Deadline;
 
@@ -100,7 +102,11 @@ async fn action(
 ) -> Result<(), Failure> {
     let needs_folder = !matches!(
         action,
-        Action::Folders | Action::Create(_) | Action::Remove(_) | Action::Select(_) | Action::Append { .. }
+        Action::Folders
+            | Action::Create(_)
+            | Action::Remove(_)
+            | Action::Select(_)
+            | Action::Append { .. }
     );
     if needs_folder && !*selected {
         outcome.count = imap.select("INBOX").await?;

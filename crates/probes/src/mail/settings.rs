@@ -17,8 +17,8 @@ impl MailSettings {
     /// Sends as this node's user. Plain connections do not log in, as the sheets have it; under
     /// TLS the server expects it.
     pub fn send(&self, to: &[String], subject: &str, body: &str) -> Send {
-        let login = (self.security != Security::Plain)
-            .then(|| (self.user.clone(), self.password.clone()));
+        let login =
+            (self.security != Security::Plain).then(|| (self.user.clone(), self.password.clone()));
         Send {
             server: self.outgoing_server(),
             login,

@@ -35,7 +35,8 @@ impl Reply {
         let mut parts = word.split('.');
         let class = parts.next()?;
         let rest: Vec<&str> = parts.collect();
-        let digits = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+        let digits =
+            |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
         (matches!(class, "2" | "4" | "5") && rest.len() == 2 && rest.iter().all(digits))
             .then(|| word.to_owned())
     }
@@ -86,7 +87,8 @@ impl Smtp {
             }
             let reply = smtp.command("STARTTLS", Stage::Tls).await?;
             if reply.code != 220 {
-                return Err(reply.failure(Stage::Tls, format!("STARTTLS was refused: {}", reply.text()))
+                return Err(reply
+                    .failure(Stage::Tls, format!("STARTTLS was refused: {}", reply.text()))
                     .command("STARTTLS"));
             }
             smtp.connection.start_tls(env).await?;
@@ -109,7 +111,8 @@ impl Smtp {
         let name = if env.node.is_empty() { "localhost" } else { &env.node };
         let reply = self.command(&format!("EHLO {name}"), Stage::Banner).await?;
         if reply.code == 250 {
-            self.capabilities = reply.lines.iter().skip(1).map(|l| l.to_ascii_uppercase()).collect();
+            self.capabilities =
+                reply.lines.iter().skip(1).map(|l| l.to_ascii_uppercase()).collect();
             return Ok(());
         }
         self.capabilities.clear();
@@ -117,7 +120,8 @@ impl Smtp {
         if reply.code == 250 {
             return Ok(());
         }
-        Err(reply.failure(Stage::Banner, format!("the server did not greet back: {}", reply.text())))
+        Err(reply
+            .failure(Stage::Banner, format!("the server did not greet back: {}", reply.text())))
     }
 
     /// Sends a command and reads its reply.
@@ -136,8 +140,11 @@ impl Smtp {
             let code = line.get(..3).and_then(|digits| digits.parse::<u16>().ok());
             let (Some(code @ 200..=599), true) = (code, reply.lines.len() < MAX_REPLY_LINES) else {
                 let shown: String = line.chars().take(80).collect();
-                return Err(Failure::new(stage, format!("this is not an SMTP server: it said `{shown}`"))
-                    .reply(shown));
+                return Err(Failure::new(
+                    stage,
+                    format!("this is not an SMTP server: it said `{shown}`"),
+                )
+                .reply(shown));
             };
             reply.code = code;
             reply.lines.push(line.get(4..).unwrap_or("").to_owned());
@@ -192,7 +199,12 @@ impl Smtp {
     ///
     /// # Errors
     /// [`Stage::Command`] with the reply of the first command that was refused.
-    pub async fn deliver(&mut self, from: &str, to: &[String], message: &[u8]) -> Result<Reply, Failure> {
+    pub async fn deliver(
+        &mut self,
+        from: &str,
+        to: &[String],
+        message: &[u8],
+    ) -> Result<Reply, Failure> {
         let mut mail = format!("MAIL FROM:<{from}>");
         if self.offers("SIZE") {
             mail.push_str(&format!(" SIZE={}", message.len()));
@@ -228,11 +240,8 @@ impl Smtp {
             let message = format!("DATA was refused: {}", reply.text());
             return Err(reply.failure(Stage::Command, message).command("DATA"));
         }
-        let mut shown: Vec<String> = String::from_utf8_lossy(message)
-            .lines()
-            .take(SHOWN_LINES)
-            .map(str::to_owned)
-            .collect();
+        let mut shown: Vec<String> =
+            String::from_utf8_lossy(message).lines().take(SHOWN_LINES).map(str::to_owned).collect();
         if message.iter().filter(|b| **b == b'\n').count() > SHOWN_LINES {
             shown.push(format!("… ({} bytes)", message.len()));
         }

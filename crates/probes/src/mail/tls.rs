@@ -23,7 +23,9 @@ pub(super) fn config(env: &Env) -> Result<Arc<ClientConfig>, Failure> {
         }
     }
     if roots.is_empty() {
-        return Err(fail("this node trusts no certificate authority, so TLS cannot be checked".into()));
+        return Err(fail(
+            "this node trusts no certificate authority, so TLS cannot be checked".into(),
+        ));
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
@@ -38,6 +40,7 @@ pub(super) fn config(env: &Env) -> Result<Arc<ClientConfig>, Failure> {
 
 /// The name that the server's certificate must hold.
 pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, Failure> {
-    ServerName::try_from(host.trim_end_matches('.').to_owned())
-        .map_err(|_| Failure::new(Stage::Tls, format!("{host} cannot be the name in a certificate")))
+    ServerName::try_from(host.trim_end_matches('.').to_owned()).map_err(|_| {
+        Failure::new(Stage::Tls, format!("{host} cannot be the name in a certificate"))
+    })
 }

@@ -312,7 +312,14 @@ pub struct Failure {
 impl Failure {
     /// A failure without a reply.
     pub fn new(stage: Stage, message: impl fmt::Display) -> Self {
-        Self { stage, message: message.to_string(), command: None, reply: None, code: None, enhanced: None }
+        Self {
+            stage,
+            message: message.to_string(),
+            command: None,
+            reply: None,
+            code: None,
+            enhanced: None,
+        }
     }
 
     /// The same with the command that was refused.

@@ -18,7 +18,15 @@ pub(super) struct Show {
 
 impl Show {
     fn all(on: bool) -> Self {
-        Self { cmd: on, comments: on, question: on, answer: on, authority: on, additional: on, stats: on }
+        Self {
+            cmd: on,
+            comments: on,
+            question: on,
+            answer: on,
+            authority: on,
+            additional: on,
+            stats: on,
+        }
     }
 }
 
@@ -43,8 +51,23 @@ pub(super) struct Options {
 
 /// Options with a plus that can be switched, by the names that dig takes (and unique beginnings).
 const SWITCHES: &[&str] = &[
-    "short", "all", "cmd", "comments", "question", "answer", "authority", "additional", "stats", "tcp", "vc",
-    "recurse", "rdflag", "dnssec", "do", "edns", "trace",
+    "short",
+    "all",
+    "cmd",
+    "comments",
+    "question",
+    "answer",
+    "authority",
+    "additional",
+    "stats",
+    "tcp",
+    "vc",
+    "recurse",
+    "rdflag",
+    "dnssec",
+    "do",
+    "edns",
+    "trace",
 ];
 
 impl Options {
@@ -75,12 +98,15 @@ impl Options {
                 options.plus(plus)?;
             } else if let Some(letter) = word.strip_prefix('-') {
                 match letter {
-                    "p" => options.port = value()?.parse().map_err(|_| "-p needs a port".to_owned())?,
+                    "p" => {
+                        options.port = value()?.parse().map_err(|_| "-p needs a port".to_owned())?
+                    }
                     "t" => kind = Some(value()?.parse()?),
                     "q" => name = Some(value()?),
                     "x" => {
                         let text = value()?;
-                        let address: IpAddr = text.parse().map_err(|_| format!("Invalid IP address {text}"))?;
+                        let address: IpAddr =
+                            text.parse().map_err(|_| format!("Invalid IP address {text}"))?;
                         name = Some(Name::reverse(address).to_string());
                         kind = kind.or(Some(RecordType::PTR));
                     }
@@ -97,7 +123,9 @@ impl Options {
             }
         }
         match name {
-            Some(text) => options.name = Name::complete(&text).map_err(|error| error.to_string())?,
+            Some(text) => {
+                options.name = Name::complete(&text).map_err(|error| error.to_string())?
+            }
             // `dig` alone asks for the root servers.
             None => kind = kind.or(Some(RecordType::NS)),
         }
@@ -126,7 +154,9 @@ impl Options {
         };
         let exact = SWITCHES.iter().find(|known| **known == name);
         let mut begin = SWITCHES.iter().filter(|known| known.starts_with(name) && name.len() > 2);
-        let known = exact.or_else(|| begin.next().filter(|_| begin.next().is_none())).ok_or_else(unknown)?;
+        let known = exact
+            .or_else(|| begin.next().filter(|_| begin.next().is_none()))
+            .ok_or_else(unknown)?;
         match *known {
             "short" => self.short = on,
             "all" => self.show = Show::all(on),

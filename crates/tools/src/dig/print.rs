@@ -113,7 +113,14 @@ fn stats(time: Duration, tcp: bool, server: SocketAddr, label: &str) {
 }
 
 /// A zone, as AXFR brings it.
-pub(super) fn transfer(options: &Options, records: &[Record], bytes: usize, time: Duration, server: SocketAddr, label: &str) {
+pub(super) fn transfer(
+    options: &Options,
+    records: &[Record],
+    bytes: usize,
+    time: Duration,
+    server: SocketAddr,
+    label: &str,
+) {
     for one in records {
         line(if options.short { one.text() } else { record(one) });
     }
@@ -125,7 +132,8 @@ pub(super) fn transfer(options: &Options, records: &[Record], bytes: usize, time
 
 /// The time as `date` prints it, UTC.
 fn now() -> String {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     date(u32::try_from(since.as_secs()).unwrap_or(u32::MAX))
 }
 
@@ -138,7 +146,14 @@ fn date(seconds: u32) -> String {
     let month = part(4, 6).parse::<usize>().unwrap_or(1);
     let month = MONTHS.get(month.saturating_sub(1)).copied().unwrap_or_default();
     let weekday = DAYS.get((seconds / 86_400 % 7) as usize).copied().unwrap_or_default();
-    format!("{weekday} {month} {} {}:{}:{} UTC {}", part(6, 8), part(8, 10), part(10, 12), part(12, 14), part(0, 4))
+    format!(
+        "{weekday} {month} {} {}:{}:{} UTC {}",
+        part(6, 8),
+        part(8, 10),
+        part(10, 12),
+        part(12, 14),
+        part(0, 4)
+    )
 }
 
 #[cfg(test)]
@@ -148,7 +163,9 @@ mod tests {
 
     #[test]
     fn columns_stand_where_dig_puts_them() {
-        let data = dnswire::rdata::parse(RecordType::A, &dnswire::text::tokens("10.0.0.4").unwrap(), None).unwrap();
+        let data =
+            dnswire::rdata::parse(RecordType::A, &dnswire::text::tokens("10.0.0.4").unwrap(), None)
+                .unwrap();
         let name = Name::complete("web.lab.test").unwrap();
         let one = Record { name, kind: RecordType::A, class: 1, ttl: 300, data };
         assert_eq!(record(&one), "web.lab.test.\t\t300\tIN\tA\t10.0.0.4");

@@ -21,11 +21,12 @@ pub(super) async fn trace(options: &Options, first: SocketAddr, env: &Env) -> Re
     for _ in 0..STEPS {
         let (exchange, server) = ask_one(options, &servers, &name, kind, recursion).await?;
         let message = &exchange.message;
-        let shown: Vec<Record> = if message.answers.is_empty() { &message.authority } else { &message.answers }
-            .iter()
-            .filter(|record| options.dnssec || record.kind != RecordType::RRSIG)
-            .cloned()
-            .collect();
+        let shown: Vec<Record> =
+            if message.answers.is_empty() { &message.authority } else { &message.answers }
+                .iter()
+                .filter(|record| options.dnssec || record.kind != RecordType::RRSIG)
+                .cloned()
+                .collect();
         print::lines(&shown);
         line(format_args!(
             ";; Received {} bytes from {}#{}({}) in {} ms\n",
@@ -38,12 +39,14 @@ pub(super) async fn trace(options: &Options, first: SocketAddr, env: &Env) -> Re
         let first = std::mem::replace(&mut recursion, false);
         (name, kind) = (options.name.clone(), options.kind);
         let list = if first { &message.answers } else { &message.authority };
-        let ended = message.rcode != 0 || !first && (!message.answers.is_empty() || message.flags.has(Flags::AA));
+        let ended = message.rcode != 0
+            || !first && (!message.answers.is_empty() || message.flags.has(Flags::AA));
         if ended {
             return Ok(());
         }
         let cut = list.iter().find(|record| record.kind == RecordType::NS);
-        let Some(cut) = cut.filter(|cut| first || cut.name.is_within(&zone) && cut.name != zone) else {
+        let Some(cut) = cut.filter(|cut| first || cut.name.is_within(&zone) && cut.name != zone)
+        else {
             line(";; BAD REFERRAL: the server sends on, but not down");
             return Ok(());
         };
@@ -73,7 +76,11 @@ async fn ask_one(
     let mut last = "no servers".to_owned();
     for server in servers {
         let mut query = Message::query(super::number(), name.clone(), kind, recursion);
-        query.edns = options.edns.then(|| Edns { size: options.size, dnssec: options.dnssec, ..Edns::default() });
+        query.edns = options.edns.then(|| Edns {
+            size: options.size,
+            dnssec: options.dnssec,
+            ..Edns::default()
+        });
         let wait = Duration::from_millis(options.wait_ms.min(2000));
         match probes::dns::send(&query, *server, options.tcp, wait, 1).await {
             Ok(exchange) => return Ok((exchange, *server)),
@@ -88,9 +95,12 @@ async fn ask_one(
 
 /// Addresses of servers: from the message, else by the node's own resolver.
 async fn addresses(names: &[Name], additional: &[Record], port: u16, env: &Env) -> Vec<SocketAddr> {
-    let glue = additional.iter().filter(|record| record.kind == RecordType::A && names.contains(&record.name));
-    let mut found: Vec<IpAddr> =
-        glue.filter_map(|record| <[u8; 4]>::try_from(&record.data[..]).ok().map(IpAddr::from)).collect();
+    let glue = additional
+        .iter()
+        .filter(|record| record.kind == RecordType::A && names.contains(&record.name));
+    let mut found: Vec<IpAddr> = glue
+        .filter_map(|record| <[u8; 4]>::try_from(&record.data[..]).ok().map(IpAddr::from))
+        .collect();
     if found.is_empty() {
         for name in names {
             if let Ok(addresses) = probes::resolve::resolve_all(&name.to_string(), env).await {

@@ -32,7 +32,12 @@ impl Session {
         self.errors = errors;
     }
 
-    pub(super) fn auth(&mut self, mechanism: &str, initial: Option<String>, site: &dyn Site) -> Vec<Action> {
+    pub(super) fn auth(
+        &mut self,
+        mechanism: &str,
+        initial: Option<String>,
+        site: &dyn Site,
+    ) -> Vec<Action> {
         if self.helo.is_empty() || !self.extended {
             return self.refuse(Reply::new(503, "5.5.1", "say EHLO first"));
         }

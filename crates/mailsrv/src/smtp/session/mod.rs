@@ -274,7 +274,8 @@ impl Session {
                 self.refuse(Reply::new(502, "5.5.1", "lists are not shown to strangers"))
             }
             Command::Help => {
-                let commands = "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH";
+                let commands =
+                    "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP STARTTLS AUTH";
                 vec![Action::Reply(Reply::new(214, "2.0.0", commands))]
             }
             Command::StartTls => self.start_tls(),

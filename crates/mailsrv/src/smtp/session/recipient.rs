@@ -9,7 +9,12 @@ use crate::smtp::command::{Parameters, xtext};
 use crate::smtp::reply::Reply;
 
 impl Session {
-    pub(super) fn rcpt(&mut self, path: Path, parameters: Parameters, site: &dyn Site) -> Vec<Action> {
+    pub(super) fn rcpt(
+        &mut self,
+        path: Path,
+        parameters: Parameters,
+        site: &dyn Site,
+    ) -> Vec<Action> {
         let Some(transaction) = &self.transaction else {
             return self.refuse(Reply::new(503, "5.5.1", "say MAIL FROM first"));
         };
@@ -88,9 +93,7 @@ impl Session {
                     None => Ok(Some(expansion)),
                 }
             }
-            Verdict::Unknown => {
-                Err(Reply::new(550, "5.1.1", format!("{address}: User unknown")))
-            }
+            Verdict::Unknown => Err(Reply::new(550, "5.1.1", format!("{address}: User unknown"))),
             Verdict::NotAllowed => {
                 Err(Reply::new(550, "5.7.2", format!("you may not write to the list {address}")))
             }
@@ -105,7 +108,10 @@ impl Session {
         }
     }
 
-    pub(super) fn rcpt_parameters(&self, parameters: Parameters) -> Result<(Notify, Option<String>), Reply> {
+    pub(super) fn rcpt_parameters(
+        &self,
+        parameters: Parameters,
+    ) -> Result<(Notify, Option<String>), Reply> {
         let (mut notify, mut orcpt) = (Notify::default(), None);
         if !parameters.is_empty() && !self.extended {
             return Err(Reply::new(555, "5.5.4", "parameters need EHLO"));

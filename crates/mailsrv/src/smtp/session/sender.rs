@@ -7,7 +7,12 @@ use crate::smtp::command::{Parameters, number, xtext};
 use crate::smtp::reply::Reply;
 
 impl Session {
-    pub(super) fn mail(&mut self, path: Path, parameters: Parameters, site: &dyn Site) -> Vec<Action> {
+    pub(super) fn mail(
+        &mut self,
+        path: Path,
+        parameters: Parameters,
+        site: &dyn Site,
+    ) -> Vec<Action> {
         let policy = &self.setup.policy;
         if self.setup.submission
             && self.user.is_none()
@@ -27,8 +32,7 @@ impl Session {
             Path::Address(address) => Some(address),
         };
         let sender = address.as_ref().map(ToString::to_string).unwrap_or_default();
-        if let (Some(user), Some(address), true) =
-            (&self.user, &address, policy.own_sender_only)
+        if let (Some(user), Some(address), true) = (&self.user, &address, policy.own_sender_only)
             && !site.may_send_as(user, address)
         {
             let text = format!("{user} may not send as {sender}");
