@@ -270,15 +270,18 @@ impl Renderer<'_> {
                 }
             }
         }
-        let networks: Vec<String> = mail
-            .settings
-            .relay
-            .iter()
-            .flat_map(|relay| &relay.networks)
-            .map(|name| {
-                self.plan.network(name).map_or_else(|| name.clone(), |n| n.subnet.to_string())
-            })
-            .collect();
+        // The sheets' servers take mail for other domains from the lab's own hosts without a login;
+        // an author who writes `relay:` says who may.
+        let networks: Vec<String> = match &mail.settings.relay {
+            None => self.plan.networks.iter().map(|network| network.subnet.to_string()).collect(),
+            Some(relay) => relay
+                .networks
+                .iter()
+                .map(|name| {
+                    self.plan.network(name).map_or_else(|| name.clone(), |n| n.subnet.to_string())
+                })
+                .collect(),
+        };
         let retry: Vec<u64> =
             mail.settings.retry.iter().map(|s| s.millis().div_ceil(1000).max(1)).collect();
         let text = self.render(
