@@ -168,6 +168,18 @@ impl Agent {
         };
         let patience = services::GRACE + Duration::from_millis(200);
         let _ = tokio::time::timeout(patience, ended).await;
+        self.leave_the_network().await;
+    }
+
+    /// Takes the interfaces down: the namespace outlives process 1 by a moment, and in it the
+    /// kernel would go on answering pings of a node that is said to be stopped.
+    async fn leave_the_network(&self) {
+        let leaving = async {
+            for link in self.net.links().await.unwrap_or_default() {
+                let _ = self.net.down(link.index).await;
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(200), leaving).await;
     }
 }
 
