@@ -168,7 +168,7 @@ async fn an_independent_server_serves_it() {
     let (folder, pc, mut router) = pair();
     let shown = folder.path().display();
     let config = format!(
-        "start 192.168.0.20\nend 192.168.0.30\ninterface lan\nlease_file {shown}/leases\npidfile {shown}/pid\noption subnet 255.255.255.0\noption router 192.168.0.1\noption dns 192.168.0.1 192.168.0.2\noption domain example.test\noption lease 600\n"
+        "start 192.168.0.20\nend 192.168.0.29\ninterface lan\nlease_file {shown}/leases\npidfile {shown}/pid\noption subnet 255.255.255.0\noption router 192.168.0.1\noption dns 192.168.0.1 192.168.0.2\noption domain example.test\noption lease 600\n"
     );
     std::fs::write(folder.path().join("udhcpd.conf"), config).unwrap();
     std::fs::write(folder.path().join("leases"), "").unwrap();

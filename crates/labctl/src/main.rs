@@ -11,6 +11,7 @@ mod multicall;
 mod names;
 mod output;
 mod progress;
+mod state;
 mod terminal;
 mod verbs;
 

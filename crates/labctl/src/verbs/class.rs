@@ -298,7 +298,8 @@ async fn graded(
 ) -> Outcome {
     let class = copies.first().map(|copy| copy.class.clone()).unwrap_or_default();
     let cancel = interrupt::token();
-    let journal = state_folder().map(|folder| folder.join("class").join(format!("{class}.jsonl")));
+    let journal =
+        crate::state::folder().map(|folder| folder.join("class").join(format!("{class}.jsonl")));
     if let (Some(path), true) = (&journal, grading.again) {
         let _ = std::fs::remove_file(path);
     }
@@ -329,13 +330,6 @@ async fn graded(
     }
     show(context, &grades)?;
     Ok(grades.exit_code())
-}
-
-fn state_folder() -> Option<PathBuf> {
-    std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| Some(Path::new(&std::env::var_os("HOME")?).join(".local/state")))
-        .map(|folder| folder.join("labctl"))
 }
 
 fn show(context: &Context, grades: &Grades) -> Result<(), Failure> {

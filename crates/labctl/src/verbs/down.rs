@@ -44,7 +44,10 @@ pub async fn run(context: &Context, file: Option<&Path>, all: bool) -> Outcome {
     )
     .await;
     progress.clear();
-    for result in results {
+    for (result, (_, name)) in results.into_iter().zip(&work) {
+        if result.is_ok() {
+            crate::state::forget(name);
+        }
         match result {
             Ok(changes) => removed.extend(changes.remove),
             Err(error) => failures.push(error.into()),

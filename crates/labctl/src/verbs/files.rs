@@ -89,15 +89,19 @@ pub fn render(context: &Context, file: &LabFile, node: Option<&str>) -> Outcome 
 /// `labctl graph`.
 pub async fn graph(context: &Context, file: &MaybeLabFile, format: &str) -> Outcome {
     let here = Path::new("lab.yaml");
-    let plan = match &file.file {
-        Some(path) => lab::plan(context, path, &file.set)?,
+    let (plan, marks) = match &file.file {
+        Some(path) => (lab::plan(context, path, &file.set)?, BTreeMap::new()),
         None => match context.running().await {
-            Ok(running) => lab::document(&running).await?.plan,
-            Err(_) if here.exists() => lab::plan(context, here, &[])?,
+            Ok(running) => {
+                let plan = lab::document(&running).await?.plan;
+                let marks = super::verify::last_marks(&running.name, &plan);
+                (plan, marks)
+            }
+            Err(_) if here.exists() => (lab::plan(context, here, &[])?, BTreeMap::new()),
             Err(failure) => return Err(failure),
         },
     };
-    let topology = Topology::of(&plan, &BTreeMap::new());
+    let topology = Topology::of(&plan, &marks);
     let text = match format {
         "svg" => pictures::svg(&topology),
         "mermaid" => pictures::mermaid(&topology),

@@ -111,10 +111,7 @@ fn broken(error: ReadlineError) -> Failure {
 }
 
 fn history(running: &Running, node: &str) -> Option<std::path::PathBuf> {
-    let base = std::env::var_os("XDG_STATE_HOME")
-        .map(std::path::PathBuf::from)
-        .or_else(|| Some(std::path::Path::new(&std::env::var_os("HOME")?).join(".local/state")))?;
-    let folder = base.join("labctl/history").join(&running.name);
+    let folder = crate::state::folder()?.join("history").join(&running.name);
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join(node))
 }

@@ -131,12 +131,10 @@ async fn command(running: &Running, node: &str, words: &[&str]) -> Result<(u8, S
 
 /// Where the last trace of an instance is kept.
 fn last(running: &Running) -> Result<PathBuf, Failure> {
-    let home = std::env::var_os("XDG_STATE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".local/state")));
-    let folder = home.unwrap_or_else(std::env::temp_dir).join("labctl");
-    std::fs::create_dir_all(&folder)?;
-    Ok(folder.join(format!("{}.trace.json", running.name)))
+    crate::state::file(&running.name, "trace.json").ok_or_else(|| {
+        Failure::new(crate::failure::ENGINE, "there is nowhere to keep a trace")
+            .help("set HOME or XDG_STATE_HOME")
+    })
 }
 
 fn keep(running: &Running, story: &Story) -> Result<(), Failure> {

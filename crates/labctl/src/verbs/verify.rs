@@ -64,6 +64,12 @@ pub async fn check(
     stop: CancellationToken,
 ) -> Outcome {
     let report = examine(context, running, plan, selection, &stop, context.global.quiet).await;
+    // `labctl graph` shows it. A report of some checks only says nothing of the others.
+    if let (true, Some(path)) =
+        (selection.only.is_empty(), crate::state::file(&running.name, "report.json"))
+    {
+        let _ = std::fs::write(path, checks::report::json(&report));
+    }
     for path in &selection.report {
         write(path, &report, plan)?;
     }
@@ -240,6 +246,15 @@ pub fn marks(report: &Report, plan: &Plan) -> BTreeMap<String, Mark> {
         }
     }
     marks
+}
+
+/// The marks of an instance's last verification; none where there was none.
+pub fn last_marks(instance: &str, plan: &Plan) -> BTreeMap<String, Mark> {
+    crate::state::file(instance, "report.json")
+        .and_then(|path| std::fs::read(path).ok())
+        .and_then(|text| serde_json::from_slice::<Report>(&text).ok())
+        .map(|report| marks(&report, plan))
+        .unwrap_or_default()
 }
 
 /// The nodes that a check is about: what its fields name.
