@@ -45,7 +45,7 @@ const OPERATIONS: &[Operation] = &[
     ("dns", "zones", &[], "its zones"),
     ("dns", "zone", &["zone"], "a zone as a master file"),
     ("dns", "records", &["zone", "name", "type"], "the records of a zone"),
-    ("dns", "add", &["record…"], "add a record: `www.mail.com. A 192.168.1.7` (zone=NAME for a relative name)"),
+    ("dns", "add", &["record…"], "add a record: `www.mail.com. A 192.168.1.7` (zone=NAME before it for a relative name)"),
     ("dns", "change", &["record…"], "put a record in place of those of its name and type"),
     ("dns", "remove", &["record…"], "remove a record: NAME, NAME TYPE or NAME TYPE DATA"),
     ("dns", "reload", &[], "read the zone files again"),

@@ -56,6 +56,24 @@ async fn watch(
     }
 }
 
+/// How long after its start a node that is not ready yet is waited for before it is judged.
+const YOUNG: f64 = 15.0;
+
+/// Waits for nodes that have only just started (`docker restart`, a reboot of the host). A node
+/// that has had its time and is still not ready is judged as it is.
+pub async fn settle(engine: &dyn Engine, instance: &str, nodes: &[String]) {
+    join_all(nodes.iter().map(|node| async move {
+        let client = engine.control(instance, node).await.ok()?;
+        let status: Status = client.call(&Request::Status).await.ok()?;
+        let left = YOUNG - status.uptime_s;
+        if !status.ready && left > 0.0 {
+            let _ = wait_one(engine, instance, node, Duration::from_secs_f64(left)).await;
+        }
+        Some(())
+    }))
+    .await;
+}
+
 /// Waits for all nodes side by side; names every one that did not get ready and why.
 pub async fn wait_all(
     engine: &dyn Engine,

@@ -15,7 +15,7 @@ use crate::args::{MaybeLabFile, Selection};
 use crate::context::{Context, Running};
 use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::progress::Progress;
-use crate::verbs::lab;
+use crate::verbs::{lab, ready};
 use crate::{interrupt, output};
 
 /// Runs the verb.
@@ -31,6 +31,8 @@ pub async fn run(
         None => lab::document(&running).await?.plan,
     };
     let stop = interrupt::token();
+    let names: Vec<String> = plan.nodes.iter().map(|node| node.name.clone()).collect();
+    ready::settle(running.engine.as_ref(), &running.name, &names).await;
     if !watch {
         return check(context, &running, &plan, selection, None, stop).await;
     }
