@@ -6,6 +6,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
@@ -238,10 +239,22 @@ fn make(path: &Path) -> io::Result<()> {
     }
 }
 
+/// How long a group may keep the last of processes that have been killed.
+const DYING: Duration = Duration::from_secs(2);
+
+/// Removes a group; what still dies in it is waited for.
 fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
+    let end = Instant::now() + DYING;
+    loop {
+        match fs::remove_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && Instant::now() < end => {
+                let dying = fs::read_to_string(path.join("cgroup.procs")).unwrap_or_default();
+                let first = dying.lines().next().and_then(|line| line.parse().ok());
+                super::process::until_gone(first, end - Instant::now());
+            }
+            other => return other,
+        }
     }
 }
 

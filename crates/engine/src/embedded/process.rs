@@ -9,8 +9,10 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tokio::io::Interest;
@@ -40,6 +42,24 @@ pub(super) fn all_descriptors() -> io::Result<()> {
 pub(super) fn leave(code: i32) -> ! {
     // SAFETY: _exit touches nothing of this process's memory.
     unsafe { libc::_exit(code) }
+}
+
+/// Blocks until a process of any parent is gone, at most so long. Without one (its last thread has
+/// left, the kernel has not finished) only a moment.
+pub(super) fn until_gone(pid: Option<i32>, at_most: Duration) {
+    // SAFETY: takes two numbers; a success is a new descriptor of this process alone.
+    let opened = pid.and_then(|pid| unsafe {
+        let fd = Errno::result(libc::syscall(libc::SYS_pidfd_open, pid, 0)).ok()?;
+        Some(OwnedFd::from_raw_fd(fd as RawFd))
+    });
+    let milliseconds = |time: Duration| PollTimeout::try_from(time).unwrap_or(PollTimeout::ZERO);
+    let _ = match &opened {
+        Some(fd) => {
+            let mut end = [PollFd::new(fd.as_fd(), PollFlags::POLLIN)];
+            poll(&mut end, milliseconds(at_most.min(Duration::from_millis(200))))
+        }
+        None => poll(&mut [], milliseconds(at_most.min(Duration::from_millis(5)))),
+    };
 }
 
 /// A child of this process; known by a descriptor, so that its number may be used again.
