@@ -18,7 +18,8 @@ $floor record bench-up > "$work/lab.json"
 $labctl ps -o json | python3 -c '
 import json,sys
 for node in json.load(sys.stdin)["nodes"]:
-    print("memory of node %-6s %5.1f MB" % (node["name"], node.get("memory", 0) / 1e6))'
+    told = "%5.1f MB" % (node["memory"] / 1e6) if node.get("memory") else "not told by this Docker"
+    print("memory of node %-6s %s" % (node["name"], told))'
 $labctl down -q
 
 now() { date +%s%N; }
