@@ -36,7 +36,9 @@ pub async fn run(context: &Context, node: &str, service: &str, state: Option<OnO
         return Ok(0);
     }
     let list = answer.get("protocols").cloned().unwrap_or(answer);
-    let switches: Vec<Switch> = serde_json::from_value(list).unwrap_or_default();
+    // One protocol is answered by itself, several by a list.
+    let list = if list.is_array() { list } else { Value::Array(vec![list]) };
+    let switches: Vec<Switch> = serde_json::from_value(list)?;
     for switch in switches {
         output::say(&format!(
             "{service}.{}: {}",

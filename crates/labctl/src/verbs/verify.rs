@@ -86,7 +86,7 @@ pub async fn check(
     } else {
         show(&report);
     }
-    if report.outcomes.is_empty() && !selection.only.is_empty() {
+    if report.outcomes.is_empty() && !report.interrupted && !selection.only.is_empty() {
         return Err(Failure::new(crate::failure::NOTHING, "no check has this name or group").help(
             format!(
                 "the lab has: {}",
@@ -94,7 +94,7 @@ pub async fn check(
             ),
         ));
     }
-    Ok(report.exit_code())
+    Ok(if report.interrupted { INTERRUPTED } else { report.exit_code() })
 }
 
 async fn examine(
@@ -214,8 +214,9 @@ pub fn show(report: &Report) {
     output::say(&format!(
         "\n{}{interrupted}; {} of {} points in {:.1}s",
         parts.join(", "),
-        report.earned,
-        report.points,
+        // The sum of nothing is minus zero.
+        report.earned + 0.0,
+        report.points + 0.0,
         report.seconds
     ));
 }
