@@ -173,7 +173,7 @@ impl Imap {
     /// # Errors
     /// [`Stage::Mailbox`].
     pub async fn select(&mut self, folder: &str) -> Result<u32, Failure> {
-        let line = format!("SELECT {}", quoted(&utf7(folder))?);
+        let line = format!("SELECT {}", quoted(&mutf7::encode(folder))?);
         self.exists = 0;
         self.command(&line, Stage::Mailbox).await?;
         Ok(self.exists)
@@ -187,7 +187,8 @@ impl Imap {
         let responses = self.command("LIST \"\" \"*\"", Stage::Command).await?;
         let folder = |items: &Vec<Item>| match items.as_slice() {
             [_, word, attributes, _, name, ..] if word.is("LIST") => Some(Folder {
-                name: from_utf7(&name.text()),
+                // A name that is not right is shown as it stands.
+                name: mutf7::decode(&name.text()).unwrap_or_else(|| name.text()),
                 attributes: attributes.list().iter().map(Item::text).collect(),
             }),
             _ => None,
@@ -301,7 +302,7 @@ impl Imap {
         if uids.is_empty() {
             return Err(Failure::new(Stage::Mailbox, "no message holds the text"));
         }
-        let to = quoted(&utf7(to))?;
+        let to = quoted(&mutf7::encode(to))?;
         if and_remove && self.offers("MOVE") {
             return self
                 .command(&format!("UID MOVE {} {to}", set(uids)), Stage::Command)
@@ -339,7 +340,11 @@ impl Imap {
         let tag = self.next_tag();
         let flags =
             if flags.is_empty() { String::new() } else { format!("({}) ", flags.join(" ")) };
-        let line = format!("{tag} APPEND {} {flags}{{{}}}", quoted(&utf7(folder))?, message.len());
+        let line = format!(
+            "{tag} APPEND {} {flags}{{{}}}",
+            quoted(&mutf7::encode(folder))?,
+            message.len()
+        );
         self.connection.send(&line).await?;
         let go = self.connection.line(Stage::Mailbox).await?;
         if !go.starts_with('+') {
@@ -397,69 +402,4 @@ fn quoted(text: &str) -> Result<String, Failure> {
         return Err(Failure::new(Stage::Command, "a name or text for IMAP cannot hold a line end"));
     }
     Ok(format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")))
-}
-
-/// A folder's name in modified UTF-7 (RFC 3501, 5.1.3).
-pub(super) fn utf7(name: &str) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-    let mut out = String::new();
-    let mut wide: Vec<u8> = Vec::new();
-    let flush = |wide: &mut Vec<u8>, out: &mut String| {
-        if !wide.is_empty() {
-            out.push_str(&format!("&{}-", BASE64.encode(&*wide).replace('/', ",")));
-            wide.clear();
-        }
-    };
-    for c in name.chars() {
-        if (' '..='~').contains(&c) {
-            flush(&mut wide, &mut out);
-            out.push(c);
-            if c == '&' {
-                out.push('-');
-            }
-        } else {
-            let mut units = [0; 2];
-            wide.extend(c.encode_utf16(&mut units).iter().flat_map(|unit| unit.to_be_bytes()));
-        }
-    }
-    flush(&mut wide, &mut out);
-    out
-}
-
-/// A folder's name out of modified UTF-7; as it stands where it is not right.
-pub(super) fn from_utf7(name: &str) -> String {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
-    let mut out = String::new();
-    let mut rest = name;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        let Some(end) = rest[at..].find('-').map(|end| at + end) else { return name.to_owned() };
-        let inner = &rest[at + 1..end];
-        if inner.is_empty() {
-            out.push('&');
-        } else {
-            let Ok(bytes) = BASE64.decode(inner.replace(',', "/")) else { return name.to_owned() };
-            let units: Vec<u16> =
-                bytes.chunks_exact(2).map(|pair| u16::from_be_bytes([pair[0], pair[1]])).collect();
-            out.push_str(&String::from_utf16_lossy(&units));
-        }
-        rest = &rest[end + 1..];
-    }
-    out.push_str(rest);
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn folder_names_go_there_and_back() {
-        for name in ["INBOX", "Entwürfe", "a&b", "~peter/mail/台北/日本語", "😀", ""] {
-            assert_eq!(from_utf7(&utf7(name)), name);
-        }
-        assert_eq!(utf7("~peter/mail/台北/日本語"), "~peter/mail/&U,BTFw-/&ZeVnLIqe-");
-    }
 }

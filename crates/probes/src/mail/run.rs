@@ -169,5 +169,5 @@ fn folder(name: &str) -> Result<String, Failure> {
     if name.contains(['\r', '\n', '\0']) {
         return Err(Failure::new(Stage::Command, "a folder's name cannot hold a line end"));
     }
-    Ok(format!("\"{}\"", super::imap::utf7(name).replace('\\', "\\\\").replace('"', "\\\"")))
+    Ok(format!("\"{}\"", mutf7::encode(name).replace('\\', "\\\\").replace('"', "\\\"")))
 }
