@@ -704,7 +704,9 @@ words! {
         Data = "data",
         /// After the message.
         Message = "message",
-        /// RETR and FETCH.
+        /// SELECT and EXAMINE of IMAP.
+        Select = "select",
+        /// RETR, TOP and FETCH.
         Fetch = "fetch",
     }
 }

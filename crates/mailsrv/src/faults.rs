@@ -69,6 +69,20 @@ impl Faults {
     }
 }
 
+/// The response code of IMAP (RFC 5530) that comes nearest to a reply of SMTP.
+pub fn imap_code(reply: &str) -> &'static str {
+    if lasting(reply) { "[CONTACTADMIN]" } else { "[UNAVAILABLE]" }
+}
+
+/// The response code of POP3 (RFC 3206) that comes nearest to a reply of SMTP.
+pub fn pop3_code(reply: &str) -> &'static str {
+    if lasting(reply) { "[SYS/PERM]" } else { "[SYS/TEMP]" }
+}
+
+fn lasting(reply: &str) -> bool {
+    reply.starts_with('5')
+}
+
 /// The fault that a local part names (as mox's localserve has them): `451`, `550`, `temperror`,
 /// `permerror`, `drop`, `delay5` (seconds).
 pub fn by_address(local: &str) -> Option<Strike> {

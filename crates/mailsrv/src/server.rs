@@ -234,20 +234,14 @@ impl Server {
         };
         let dialogue = self.transcript.dialogue(protocol.name(), session.id(), peer.ip());
         dialogue.event(&format!("connected from {peer} to {local}"));
+        let mut refusal = None;
         if let Some(strike) = self.faults.strike(&self.directory, Stage::Connect, None) {
             tokio::time::sleep(strike.delay).await;
             if strike.drop {
                 dialogue.event("dropped by a fault");
                 return;
             }
-            if let Some(reply) = strike.reply {
-                let line = format!("{reply}\r\n");
-                dialogue.server(line.as_bytes());
-                let mut stream = stream;
-                let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, line.as_bytes()).await;
-                stream::end(&mut stream).await;
-                return;
-            }
+            refusal = strike.reply;
         }
         let stream = Stream::Plain(stream);
         let mut connection = Connection { stream, session, dialogue, protocol, peer, local };
@@ -256,6 +250,15 @@ impl Server {
                 Ok(connection) => connection,
                 Err(_) => return,
             };
+        }
+        if let Some(reply) = refusal {
+            // Instead of the greeting, and so under TLS where the greeting would be.
+            let line = refusal_line(protocol, &reply);
+            connection.dialogue.server(line.as_bytes());
+            let sent = tokio::io::AsyncWriteExt::write_all(&mut connection.stream, line.as_bytes());
+            let _ = sent.await;
+            stream::end(&mut connection.stream).await;
+            return;
         }
         match protocol {
             Protocol::Smtp | Protocol::Submission | Protocol::Submissions => {
@@ -306,6 +309,19 @@ impl Drop for MailboxLock {
 }
 
 /// Tells a client in its protocol that there are too many.
+/// What a fault says instead of the greeting, in the words of the protocol.
+fn refusal_line(protocol: Protocol, reply: &str) -> String {
+    match protocol {
+        Protocol::Smtp | Protocol::Submission | Protocol::Submissions => format!("{reply}\r\n"),
+        Protocol::Pop3 | Protocol::Pop3s => {
+            format!("-ERR {} {reply}\r\n", crate::faults::pop3_code(reply))
+        }
+        Protocol::Imap | Protocol::Imaps => {
+            format!("* BYE {} {reply}\r\n", crate::faults::imap_code(reply))
+        }
+    }
+}
+
 async fn refuse(protocol: Protocol, mut stream: TcpStream, hostname: &str) {
     let line = match protocol {
         Protocol::Smtp | Protocol::Submission => {

@@ -314,7 +314,7 @@ async fn a_large_message_is_kept_byte_for_byte() {
 #[tokio::test(flavor = "multi_thread")]
 async fn pythons_imaplib_works() {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/imaplib_all.py");
-    let lab = Lab::start().await;
+    let lab = Lab::start_with(|config| config.policy.cram_md5 = true).await;
     let plain = lab.port(Protocol::Imap).await.to_string();
     let tls = lab.port(Protocol::Imaps).await.to_string();
     let authority = lab.authority();
@@ -348,6 +348,85 @@ async fn curl_works() {
     let body =
         curl(&["--cacert", authority.to_str().unwrap(), "--resolve", &resolve, &tls]).unwrap();
     assert!(body.contains("body"));
+}
+
+/// A two-way synchronisation: what changes on either side comes to the other, and where nothing
+/// changed nothing is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn mbsync_works_both_ways() {
+    let lab = Lab::start().await;
+    for n in 0..3 {
+        let message = format!("Message-ID: <{n}@x.test>\r\nSubject: far {n}\r\n\r\nx\r\n");
+        lab.deliver("u1", message.as_bytes()).await;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let near = folder.path().join("near");
+    std::fs::create_dir(&near).unwrap();
+    let config = folder.path().join("mbsyncrc");
+    let text = format!(
+        "IMAPAccount lab\nHost 127.0.0.1\nPort {}\nUser u1\nPass pw\nSSLType None\nAuthMechs LOGIN\n\n\
+         IMAPStore far\nAccount lab\n\n\
+         MaildirStore near\nPath {near}/\nInbox {near}/INBOX\nSubFolders Verbatim\n\n\
+         Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nRemove Both\nExpunge Both\n\
+         SyncState *\n",
+        lab.port(Protocol::Imap).await,
+        near = near.display(),
+    );
+    std::fs::write(&config, text).unwrap();
+    let sync = || run("mbsync", &["-c", config.to_str().unwrap(), "-a"]);
+    if sync().is_none() {
+        return;
+    }
+    // A message here, a folder there, flags on both sides.
+    let inbox = near.join("INBOX");
+    let find = |uid: &str| {
+        let all = ["cur", "new"].map(|one| std::fs::read_dir(inbox.join(one)).unwrap());
+        let mut paths = all.into_iter().flatten().map(|entry| entry.unwrap().path());
+        paths.find(|path| path.to_string_lossy().contains(uid)).unwrap()
+    };
+    let first = find(",U=1:");
+    let name = first.file_name().unwrap().to_string_lossy().replace(":2,", ":2,F");
+    std::fs::rename(&first, inbox.join("cur").join(name)).unwrap();
+    std::fs::remove_file(find(",U=3:")).unwrap();
+    std::fs::write(inbox.join("cur/1.2.here:2,S"), "Message-ID: <n@x>\nSubject: near\n\ny\n")
+        .unwrap();
+    let mut line = lab.connect().await;
+    for command in
+        ["LOGIN u1 pw", "SELECT INBOX", "STORE 2 +FLAGS (\\Seen)", "CREATE a/b", "UNSELECT"]
+    {
+        let answer = line.ask("t", command).await;
+        assert!(answer.last().unwrap().starts_with("t OK"), "{answer:?}");
+    }
+    sync().unwrap();
+    line.ask("t", "SELECT INBOX").await;
+    let told = line.ask("t", "FETCH 1:* (UID FLAGS)").await;
+    assert_eq!(
+        told,
+        [
+            "* 1 FETCH (UID 1 FLAGS (\\Flagged))",
+            "* 2 FETCH (UID 2 FLAGS (\\Seen))",
+            "* 3 FETCH (UID 4 FLAGS (\\Seen))",
+            "t OK FETCH done"
+        ]
+    );
+    assert!(find(",U=2:").to_string_lossy().ends_with(":2,S"));
+    assert!(near.join("a/b/cur").is_dir());
+    line.ask("t", "UNSELECT").await;
+    // Nothing changed: nothing is done, on either side.
+    let state = async |line: &mut imap_common::Line| {
+        let listed =
+            line.ask("t", "LIST \"\" * RETURN (STATUS (MESSAGES UIDNEXT HIGHESTMODSEQ))").await;
+        let mut files = Vec::new();
+        for entry in ["INBOX/cur", "INBOX/new", "Sent/cur", "a/b/cur"] {
+            let entries = std::fs::read_dir(near.join(entry)).unwrap();
+            files.extend(entries.map(|entry| entry.unwrap().file_name()));
+        }
+        files.sort();
+        (listed, files)
+    };
+    let before = state(&mut line).await;
+    sync().unwrap();
+    assert_eq!(state(&mut line).await, before);
 }
 
 /// Runs a client; `None` where it is not installed (an error in CI).

@@ -142,7 +142,9 @@ pub enum Stage {
     Data,
     /// After the message.
     Message,
-    /// RETR and FETCH.
+    /// SELECT and EXAMINE of IMAP.
+    Select,
+    /// RETR, TOP and FETCH.
     Fetch,
 }
 

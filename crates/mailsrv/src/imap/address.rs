@@ -169,8 +169,8 @@ fn address(piece: &[&Token]) -> Option<Address> {
             ((!name.is_empty()).then_some(name), piece.get(at + 1..end).unwrap_or_default())
         }
         None => {
-            // The old form: `user@host (Name)`.
-            let name = piece.iter().find_map(|token| match token {
+            // The old form: `user@host (Name)`; the name is what comes last.
+            let name = piece.iter().rev().find_map(|token| match token {
                 Token::Comment(text) if !text.is_empty() => Some(text.clone()),
                 _ => None,
             });

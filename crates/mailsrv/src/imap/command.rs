@@ -34,7 +34,7 @@ pub enum Command {
     },
     Create {
         mailbox: String,
-        special: Option<String>,
+        special: Vec<String>,
     },
     Delete(String),
     Rename {
@@ -119,7 +119,7 @@ pub struct List {
 
 /// An item of STATUS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of RFC 3501, 7162 and 8438")]
+#[expect(missing_docs, reason = "the names are those of RFC 3501, 7162, 7889, 8438 and 9208")]
 pub enum StatusItem {
     Messages,
     Recent,
@@ -128,6 +128,9 @@ pub enum StatusItem {
     Unseen,
     HighestModSeq,
     Size,
+    AppendLimit,
+    Deleted,
+    DeletedStorage,
 }
 
 /// What a RETURN option of SEARCH asks for (RFC 4731).
@@ -152,26 +155,72 @@ pub struct Store {
     pub flags: Vec<String>,
 }
 
-/// A set of message numbers or UIDs: ranges, `None` is `*`.
+/// A set of message numbers or UIDs. However a client writes it, looking a number up takes a few
+/// steps: the ranges are in order and do not touch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Set(pub Vec<(Option<u32>, Option<u32>)>);
+pub struct Set {
+    /// Ranges between numbers.
+    fixed: Vec<(u32, u32)>,
+    /// The least and the greatest number of all ranges that end at `*`. All of them hold the last
+    /// message, so that together they are one range.
+    star: Option<(u32, u32)>,
+}
 
 impl Set {
-    /// The ranges in rising order, `*` being `last`.
-    pub fn ranges(&self, last: u32) -> Vec<(u32, u32)> {
-        let ends = |(a, b): &(Option<u32>, Option<u32>)| {
-            let (a, b) = (a.unwrap_or(last), b.unwrap_or(last));
-            (a.min(b), a.max(b))
-        };
-        self.0.iter().map(ends).collect()
+    /// Out of ranges in any order, with either end first; `None` is `*`.
+    pub fn new(ranges: impl IntoIterator<Item = (Option<u32>, Option<u32>)>) -> Self {
+        let mut all: Vec<(u32, u32)> = Vec::new();
+        let mut star: Option<(u32, u32)> = None;
+        for range in ranges {
+            let (low, high) = match range {
+                (Some(a), Some(b)) => {
+                    all.push((a.min(b), a.max(b)));
+                    continue;
+                }
+                (Some(n), None) | (None, Some(n)) => (n, n),
+                // The last message alone: no number lowers or raises it.
+                (None, None) => (u32::MAX, 0),
+            };
+            star = Some(star.map_or((low, high), |(a, b)| (a.min(low), b.max(high))));
+        }
+        all.sort_unstable();
+        let mut fixed: Vec<(u32, u32)> = Vec::new();
+        for (low, high) in all {
+            match fixed.last_mut() {
+                Some((_, last)) if low <= last.saturating_add(1) => *last = high.max(*last),
+                _ => fixed.push((low, high)),
+            }
+        }
+        Self { fixed, star }
+    }
+
+    fn starred(&self, last: u32) -> Option<(u32, u32)> {
+        self.star.map(|(low, high)| (low.min(last), high.max(last)))
+    }
+
+    /// The least and the greatest number that it names, `*` being `last`.
+    pub fn ends(&self, last: u32) -> Option<(u32, u32)> {
+        let fixed =
+            self.fixed.first().zip(self.fixed.last()).map(|((low, _), (_, high))| (*low, *high));
+        match (fixed, self.starred(last)) {
+            (Some((a, b)), Some((c, d))) => Some((a.min(c), b.max(d))),
+            (one, other) => one.or(other),
+        }
     }
 
     /// Whether it holds a number, `*` being `last`.
     pub fn has(&self, number: u32, last: u32) -> bool {
-        self.0.iter().any(|(a, b)| {
-            let (a, b) = (a.unwrap_or(last), b.unwrap_or(last));
-            (a.min(b)..=a.max(b)).contains(&number)
-        })
+        let after = self.fixed.partition_point(|(low, _)| *low <= number);
+        let near = after.checked_sub(1).and_then(|at| self.fixed.get(at));
+        let within = |(low, high): (u32, u32)| (low..=high).contains(&number);
+        near.copied().is_some_and(within) || self.starred(last).is_some_and(within)
+    }
+}
+
+/// A set of one number.
+impl From<u32> for Set {
+    fn from(number: u32) -> Self {
+        Self::new([(Some(number), Some(number))])
     }
 }
 
@@ -279,4 +328,24 @@ pub enum What {
     Fields { names: Vec<String>, not: bool },
     Text,
     Mime,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Set;
+
+    #[test]
+    fn rfc3501_9_sets_hold_what_their_ranges_hold() {
+        let set =
+            Set::new([(Some(7), Some(5)), (Some(2), None), (Some(1), Some(1)), (Some(6), Some(9))]);
+        assert_eq!(set.ends(3), Some((1, 9)));
+        let held = |last| (0..12).filter(|n| set.has(*n, last)).collect::<Vec<_>>();
+        assert_eq!(held(3), [1, 2, 3, 5, 6, 7, 8, 9]);
+        // `*` is before the number: the range runs backwards.
+        assert_eq!(held(1), [1, 2, 5, 6, 7, 8, 9]);
+        let last = Set::new([(None, None)]);
+        assert!(last.has(4, 4) && !last.has(3, 4) && !last.has(5, 4));
+        assert_eq!(Set::default().ends(4), None);
+        assert!(Set::new([(Some(1), Some(u32::MAX)), (Some(2), Some(3))]).has(u32::MAX, 0));
+    }
 }

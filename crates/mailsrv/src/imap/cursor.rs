@@ -190,7 +190,7 @@ impl<'a> Cursor<'a> {
     /// A mailbox name, decoded.
     pub fn mailbox(&mut self) -> Parsed<String> {
         let raw = self.text()?;
-        let name = super::utf7::decode(&raw).ok_or(Bad("a mailbox name is not modified UTF-7"))?;
+        let name = mutf7::decode(&raw).ok_or(Bad("a mailbox name is not modified UTF-7"))?;
         Ok(crate::store::canonical(&name))
     }
 
@@ -201,7 +201,7 @@ impl<'a> Cursor<'a> {
             _ => self.while_(|byte| is_atom(byte) || matches!(byte, b']' | b'%' | b'*')).to_vec(),
         };
         let raw = String::from_utf8(raw).map_err(|_| Bad("a pattern is not UTF-8"))?;
-        super::utf7::decode(&raw).ok_or(Bad("a pattern is not modified UTF-7"))
+        mutf7::decode(&raw).ok_or(Bad("a pattern is not modified UTF-7"))
     }
 
     /// A flag: `\Seen` or a keyword.
@@ -235,7 +235,7 @@ impl<'a> Cursor<'a> {
             let last = if self.take(b':') { self.set_number()? } else { first };
             ranges.push((first, last));
             if !self.take(b',') {
-                return Ok(super::command::Set(ranges));
+                return Ok(super::command::Set::new(ranges));
             }
         }
     }

@@ -8,7 +8,7 @@ const MONTHS: [&str; 12] =
 pub const DAY: i64 = 86_400;
 
 /// Days since 1970 of a civil date (Gregorian calendar).
-pub fn days(year: i64, month: u32, day: u32) -> i64 {
+fn days(year: i64, month: u32, day: u32) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);
@@ -51,9 +51,14 @@ pub fn parse_day(text: &str) -> Option<i64> {
     let mut parts = text.trim_start().splitn(3, '-');
     let day: u32 = number(parts.next()?, 2)?;
     let month = parts.next()?;
-    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))?;
     let year = parts.next()?;
     let year = if year.len() == 4 { i64::from(number(year, 4)?) } else { return None };
+    day_of(year, month, day)
+}
+
+/// Days since 1970 of a date whose month is a name; `None` where there is no such day.
+pub fn day_of(year: i64, month: &str, day: u32) -> Option<i64> {
+    let month = MONTHS.iter().position(|name| name.eq_ignore_ascii_case(month))?;
     let month = u32::try_from(month).ok()? + 1;
     let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
     let length = match month {

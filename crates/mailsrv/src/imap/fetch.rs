@@ -4,14 +4,15 @@
 use std::collections::BTreeSet;
 
 use crate::config::Stage;
-use crate::store::{Flags, Message};
+use crate::store::{Error, Flags, Message};
 
 use super::command::{Item, Section, Set, What};
 use super::date;
-use super::messages::{flag_list, mark_seen, no_such_number};
-use super::mime::{self, Part};
+use super::messages::{flag_list, mark_seen, no_such_number, tell_keywords};
+use super::mime;
 use super::output::Output;
 use super::search::read_header;
+use super::section::bytes;
 use super::session::{No, Session};
 use super::structure::{envelope, string, structure};
 
@@ -49,14 +50,7 @@ impl Session {
         if self.view.is_none() {
             return Err(No::Bad("open a mailbox by SELECT first".into()));
         }
-        let server = self.server.clone();
-        if let Some(strike) = server.faults.strike(&server.directory, Stage::Fetch, Some(&account))
-        {
-            tokio::time::sleep(strike.delay).await;
-            if let Some(reply) = strike.reply {
-                return Err(No::No(reply));
-            }
-        }
+        self.strike(Stage::Fetch, &account).await?;
         self.condstore |= changed_since.is_some() || items.contains(&Item::ModSeq);
         if changed_since.is_some() && !items.contains(&Item::ModSeq) {
             items.push(Item::ModSeq);
@@ -78,7 +72,13 @@ impl Session {
             seen = messages.iter().map(|(_, uid)| *uid).filter(unseen).collect();
             if !seen.is_empty() {
                 let change = mark_seen(&account, &view.mailbox, seen.iter().copied().collect());
-                self.server.store.commit(vec![change]).await?;
+                let commit = self.server.store.commit(vec![view.same(&account), change]).await;
+                match commit {
+                    Ok(_) => {}
+                    // Deleted meanwhile: there is nothing to be marked.
+                    Err(Error::NoMailbox(_)) => seen.clear(),
+                    Err(error) => return Err(error.into()),
+                }
                 self.refresh();
             }
         }
@@ -133,8 +133,13 @@ impl Session {
             },
         };
         let part = if need == Needs::Whole { Some(mime::parse(&raw)) } else { None };
+        let condstore = self.condstore;
         let Some(view) = &mut self.view else { return false };
         let recent = view.recent.contains(&message.uid);
+        let marked = fetching.seen.contains(&message.uid);
+        if marked || fetching.items.contains(&Item::Flags) {
+            tell_keywords(view, &message.flags, out);
+        }
         let mut line = format!("* {number} FETCH (").into_bytes();
         let mut told_flags = false;
         for (at, item) in fetching.items.iter().enumerate() {
@@ -188,11 +193,15 @@ impl Session {
             }
         }
         let mut tell = told_flags;
-        if fetching.seen.contains(&message.uid) && !told_flags {
+        if marked && !told_flags {
             line.extend_from_slice(
                 format!(" FLAGS ({})", flag_list(&message.flags, recent)).as_bytes(),
             );
             tell = true;
+        }
+        if marked && condstore && !fetching.items.contains(&Item::ModSeq) {
+            // A change of flags is told with its sequence (RFC 7162, 3.1.4).
+            line.extend_from_slice(format!(" MODSEQ ({})", message.modseq).as_bytes());
         }
         if tell {
             view.told(message.uid, message.modseq);
@@ -232,42 +241,9 @@ fn literal(out: &mut Vec<u8>, bytes: &[u8]) {
         return;
     }
     out.extend_from_slice(format!("{{{}}}\r\n", bytes.len()).as_bytes());
+    let start = out.len();
     out.extend_from_slice(bytes);
-}
-
-/// The bytes of a section; `None` where there is no such part.
-fn bytes(section: &Section, raw: &[u8], root: Option<&Part>) -> Option<Vec<u8>> {
-    if section.path.is_empty() {
-        let end = mime::header_end(raw);
-        return Some(match &section.what {
-            What::Whole => raw.to_vec(),
-            What::Header | What::Mime => raw[..end].to_vec(),
-            What::Text => raw[end..].to_vec(),
-            What::Fields { names, not } => fields(&raw[..end], names, *not),
-        });
-    }
-    let part = root?.find(&section.path)?;
-    let inner = || if part.is_message() { part.children.first() } else { None };
-    Some(match &section.what {
-        What::Whole => raw[part.body.clone()].to_vec(),
-        What::Mime => raw[part.header.clone()].to_vec(),
-        What::Header => raw[inner()?.header.clone()].to_vec(),
-        What::Text => raw[inner()?.body.clone()].to_vec(),
-        What::Fields { names, not } => fields(&raw[inner()?.header.clone()], names, *not),
-    })
-}
-
-/// The named fields (or all but them) as they stand, and an empty line.
-fn fields(header: &[u8], names: &[String], not: bool) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (name, _, whole) in mime::fields(header) {
-        let named = names.iter().any(|wanted| name.eq_ignore_ascii_case(wanted.as_bytes()));
-        if named != not {
-            out.extend_from_slice(&header[whole]);
-        }
-    }
-    out.extend_from_slice(b"\r\n");
-    out
+    super::without_nul(&mut out[start..]);
 }
 
 #[cfg(test)]
@@ -281,12 +257,5 @@ mod tests {
         assert_eq!(clip(Some((9, 10)), 4), (4, 0));
         assert_eq!(clip(None, 4), (0, 4));
         assert_eq!(clip(Some((u64::MAX, u64::MAX)), 4), (4, 0));
-    }
-
-    #[test]
-    fn rfc3501_6_4_5_header_fields_keep_their_folding() {
-        let header = b"A: 1\r\nB: 2\r\n 3\r\na: 4\r\n\r\n";
-        assert_eq!(fields(header, &["a".into()], false), b"A: 1\r\na: 4\r\n\r\n");
-        assert_eq!(fields(header, &["A".into()], true), b"B: 2\r\n 3\r\n\r\n");
     }
 }

@@ -3,23 +3,22 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::store::{Body, Change, Flags, Mailbox, Outcome, SEPARATOR};
+use crate::store::{Body, Change, Flags, Mailbox, Outcome, SEPARATOR, canonical};
 
 use super::command::{List, StatusItem};
 use super::grammar::astring;
 use super::list;
 use super::output::Output;
 use super::session::{Answer, No, Session};
-use super::utf7;
 use super::view::View;
 
-/// SPECIAL-USE attributes that CREATE takes (RFC 6154).
-const SPECIAL: [&str; 7] =
-    ["\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash"];
+/// SPECIAL-USE attributes that CREATE takes (RFC 6154): those of mailboxes that hold messages.
+/// `\All` and `\Flagged` are views over others, which this server has not.
+const SPECIAL: [&str; 5] = ["\\Archive", "\\Drafts", "\\Junk", "\\Sent", "\\Trash"];
 
 /// A mailbox's name as it travels, quoted.
 pub(super) fn quoted(name: &str) -> String {
-    let encoded = astring(&utf7::encode(name));
+    let encoded = astring(&mutf7::encode(name));
     if encoded.starts_with('"') { encoded } else { format!("\"{encoded}\"") }
 }
 
@@ -32,6 +31,10 @@ pub(super) fn now() -> i64 {
 impl Session {
     /// Takes the recent messages of a mailbox for this session.
     pub(super) async fn claim(&self, account: &str, mailbox: &str) -> BTreeSet<u32> {
+        // Mostly there is nothing to take, and so nothing to wait for.
+        if self.server.store.with_mailbox(account, mailbox, |m| m.recent == m.next) == Some(true) {
+            return BTreeSet::new();
+        }
         let change = Change::ClaimRecent { account: account.into(), mailbox: mailbox.into() };
         let Ok(outcomes) = self.server.store.commit(vec![change]).await else {
             return BTreeSet::new();
@@ -53,7 +56,9 @@ impl Session {
         out: &mut Output,
     ) -> Answer {
         // A SELECT that fails leaves no mailbox open (RFC 3501, 6.3.1).
-        self.view = None;
+        if self.view.take().is_some() {
+            out.line("* OK [CLOSED] what follows is about the other mailbox");
+        }
         self.condstore |= condstore;
         let store = &self.server.store;
         let exists = store.with_mailbox(account, &mailbox, |m| m.recent).is_some();
@@ -66,26 +71,19 @@ impl Session {
             if examine {
                 recent = m.messages.iter().map(|m| m.uid).filter(|uid| *uid >= m.recent).collect();
             }
-            let keywords: BTreeSet<String> =
-                m.messages.iter().flat_map(|m| m.flags.keywords().iter().cloned()).collect();
             let unseen = m.messages.iter().position(|m| !m.flags.has(Flags::SEEN));
-            (View::new(mailbox.clone(), examine, m, recent), keywords, unseen, m.next, m.modseq)
+            (View::new(mailbox.clone(), examine, m, recent), unseen, m.next, m.modseq)
         });
-        let Some((view, keywords, unseen, next, modseq)) = looked else {
+        let Some((view, unseen, next, modseq)) = looked else {
             return Err(No::No(format!("[NONEXISTENT] there is no mailbox `{mailbox}`")));
         };
-        let keywords: String = keywords.iter().map(|keyword| format!(" {keyword}")).collect();
-        out.line(format!("* FLAGS (\\Answered \\Flagged \\Deleted \\Seen \\Draft{keywords})"));
+        out.line(format!("* FLAGS ({})", view.flags()));
         out.line(format!("* {} EXISTS", view.count()));
         out.line(format!("* {} RECENT", view.recent.len()));
         if let Some(at) = unseen {
             out.line(format!("* OK [UNSEEN {}] the first message not seen", at + 1));
         }
-        let permanent = if examine {
-            String::new()
-        } else {
-            format!("\\Answered \\Flagged \\Deleted \\Seen \\Draft{keywords} \\*")
-        };
+        let permanent = view.permanent_flags();
         out.line(format!("* OK [PERMANENTFLAGS ({permanent})] flags that are kept"));
         out.line(format!("* OK [UIDVALIDITY {}] UIDs are valid", view.validity));
         out.line(format!("* OK [UIDNEXT {next}] the next UID"));
@@ -94,37 +92,38 @@ impl Session {
         Ok(if examine { "[READ-ONLY] EXAMINE done" } else { "[READ-WRITE] SELECT done" }.into())
     }
 
-    pub(super) async fn create(
-        &self,
-        account: &str,
-        mailbox: &str,
-        special: Option<String>,
-    ) -> Answer {
+    pub(super) async fn create(&self, account: &str, mailbox: &str, special: &[String]) -> Answer {
         // A trailing separator only says that names will lie below (RFC 3501, 6.3.3).
         let mailbox = mailbox.trim_end_matches(SEPARATOR);
         let special = match special {
-            Some(name) => match SPECIAL.iter().find(|known| known.eq_ignore_ascii_case(&name)) {
+            [] => None,
+            [name] => match SPECIAL.iter().find(|known| known.eq_ignore_ascii_case(name)) {
                 Some(known) => Some((*known).to_owned()),
-                None => return Err(No::No(format!("[USEATTR] {name} is not a use of mailboxes"))),
+                None => {
+                    return Err(No::No(format!("[USEATTR] no mailbox here can be {name}")));
+                }
             },
-            None => None,
+            _ => return Err(No::No("[USEATTR] a mailbox has one use here".into())),
         };
-        let existing: BTreeSet<String> =
-            self.server.store.mailboxes(account).into_iter().map(|one| one.name).collect();
-        let mut changes = Vec::new();
-        for (at, _) in mailbox.match_indices(SEPARATOR) {
-            let parent = crate::store::canonical(&mailbox[..at]);
-            if !parent.is_empty() && !existing.contains(&parent) {
-                changes.push(Change::Create {
-                    account: account.into(),
-                    mailbox: parent,
-                    special: None,
-                });
-            }
-        }
+        let mut changes = self.parents(account, mailbox);
         changes.push(Change::Create { account: account.into(), mailbox: mailbox.into(), special });
         self.server.store.commit(changes).await?;
         Ok("CREATE done".into())
+    }
+
+    /// What makes the mailboxes above a name that do not exist (RFC 3501, 6.3.3 and 6.3.5).
+    fn parents(&self, account: &str, mailbox: &str) -> Vec<Change> {
+        if mailbox.split(SEPARATOR).any(str::is_empty) {
+            // The name will be refused.
+            return Vec::new();
+        }
+        let existing: BTreeSet<String> =
+            self.server.store.mailboxes(account).into_iter().map(|one| one.name).collect();
+        let above = mailbox.match_indices(SEPARATOR).map(|(at, _)| canonical(&mailbox[..at]));
+        above
+            .filter(|parent| !existing.contains(parent))
+            .map(|mailbox| Change::Create { account: account.into(), mailbox, special: None })
+            .collect()
     }
 
     pub(super) async fn delete(&mut self, account: &str, mailbox: String) -> Answer {
@@ -136,10 +135,17 @@ impl Session {
     }
 
     pub(super) async fn rename(&mut self, account: &str, from: String, to: &str) -> Answer {
-        let to = to.trim_end_matches(SEPARATOR).to_owned();
-        let change =
-            Change::Rename { account: account.into(), mailbox: from.clone(), to: to.clone() };
-        self.server.store.commit(vec![change]).await?;
+        let to = canonical(to.trim_end_matches(SEPARATOR));
+        let mut changes = Vec::new();
+        if !to.starts_with(&format!("{from}{SEPARATOR}")) {
+            changes = self.parents(account, &to);
+        }
+        changes.push(Change::Rename {
+            account: account.into(),
+            mailbox: from.clone(),
+            to: to.clone(),
+        });
+        self.server.store.commit(changes).await?;
         // The open mailbox goes by its new name; of INBOX only the messages move.
         if from != "INBOX"
             && let Some(view) = &mut self.view
@@ -176,6 +182,7 @@ impl Session {
         out: &mut Output,
     ) -> Answer {
         self.condstore |= items.contains(&StatusItem::HighestModSeq);
+        let limit = self.server.directory.limits().message;
         let tell = |m: &Mailbox| {
             let one = |item: &StatusItem| match item {
                 StatusItem::Messages => format!("MESSAGES {}", m.messages.len()),
@@ -188,6 +195,16 @@ impl Session {
                 StatusItem::Unseen => {
                     let unseen = m.messages.iter().filter(|m| !m.flags.has(Flags::SEEN)).count();
                     format!("UNSEEN {unseen}")
+                }
+                StatusItem::AppendLimit => format!("APPENDLIMIT {limit}"),
+                StatusItem::Deleted => {
+                    let deleted = m.messages.iter().filter(|m| m.flags.has(Flags::DELETED));
+                    format!("DELETED {}", deleted.count())
+                }
+                StatusItem::DeletedStorage => {
+                    let deleted = m.messages.iter().filter(|m| m.flags.has(Flags::DELETED));
+                    let size: u64 = deleted.map(|m| u64::from(m.size)).sum();
+                    format!("DELETED-STORAGE {size}")
                 }
                 StatusItem::HighestModSeq => format!("HIGHESTMODSEQ {}", m.modseq),
                 StatusItem::Size => {
@@ -238,9 +255,7 @@ impl Session {
     }
 
     pub(super) fn quota_root(&self, account: &str, mailbox: &str, out: &mut Output) -> Answer {
-        if self.server.store.with_mailbox(account, mailbox, |_| ()).is_none() {
-            return Err(No::No(format!("[NONEXISTENT] there is no mailbox `{mailbox}`")));
-        }
+        // The mailbox need not exist: a client asks before it makes one (RFC 9208, 4.1.3).
         out.line(format!("* QUOTAROOT {} \"\"", quoted(mailbox)));
         self.quota(account, "", out)?;
         Ok("GETQUOTAROOT done".into())

@@ -128,6 +128,9 @@ impl Framer {
             let Some((length, unasked)) = announced else {
                 return Step::Command(std::mem::take(&mut self.command));
             };
+            if length == u64::MAX && unasked {
+                return Step::Hopeless("the literal is too large");
+            }
             let append = verb(&self.command).eq_ignore_ascii_case(b"APPEND");
             let limit = if append { limits.message.max(limits.literal) } else { limits.literal };
             let why = if length > limit {
@@ -170,10 +173,11 @@ fn announced(line: &[u8]) -> Option<(u64, bool)> {
         Some(digits) => (digits, true),
         None => (digits, false),
     };
-    if digits.is_empty() || digits.len() > 19 || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let length = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    // What no number can hold is too large like any other.
+    let length = std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX);
     Some((length, unasked))
 }
 
@@ -243,6 +247,11 @@ mod tests {
         let mut framer = Framer::default();
         framer.push(&vec![b'x'; MAX_LINE + 1]);
         assert!(matches!(framer.next(LIMITS, false), Step::Hopeless(_)));
-        assert_eq!(steps(b"a X {99999999999999999999}\r\n").len(), 1);
+        for huge in ["4294967295", "99999999999999999999"] {
+            let sync = format!("a X {{{huge}}}\r\n");
+            assert!(matches!(steps(sync.as_bytes())[..], [Step::Refused { .. }]));
+            let unasked = format!("a X {{{huge}+}}\r\n");
+            assert!(matches!(steps(unasked.as_bytes())[..], [Step::Hopeless(_)]));
+        }
     }
 }

@@ -1,15 +1,11 @@
 //! From bytes to a [`Command`] (RFC 3501 and the extensions that are offered).
 
-use super::command::{
-    Command, Item, List, SearchResult, Section, Set, SortBy, SortKey, StatusItem, Store, Tagged,
-    What,
-};
+use super::command::{Command, List, SearchResult, SortBy, SortKey, Store, Tagged};
 use super::cursor::{Bad, Cursor, Parsed};
+use super::grammar_fetch::fetch_items;
+use super::grammar_list::{bounded, list, status_items};
 use super::grammar_search::search_keys;
 use crate::store::FlagChange;
-
-/// The most part numbers in a section.
-const MAX_PATH: usize = 32;
 
 /// Reads a command; `Err` holds the tag as far as there is one.
 pub fn parse(bytes: &[u8]) -> Result<Tagged, (Option<String>, Bad)> {
@@ -96,14 +92,14 @@ fn with_arguments(verb: &str, c: &mut Cursor<'_>) -> Parsed<Command> {
         }
         "CREATE" => {
             let mailbox = c.mailbox()?;
-            let mut special = None;
+            let mut special = Vec::new();
             if c.take(b' ') {
                 c.must(b'(', "( is missing")?;
                 if !c.take_word("USE") {
                     return Err(Bad("CREATE has no such parameter here"));
                 }
                 c.space()?;
-                special = c.list(|c| c.flag())?.into_iter().next();
+                special = c.list(|c| c.flag())?;
                 c.must(b')', ") is missing")?;
             }
             Command::Create { mailbox, special }
@@ -122,7 +118,9 @@ fn with_arguments(verb: &str, c: &mut Cursor<'_>) -> Parsed<Command> {
             let reference = c.mailbox_or_empty()?;
             c.space()?;
             let patterns = vec![c.pattern()?];
-            Command::List(List { lsub: true, reference, patterns, ..List::default() })
+            let list = List { lsub: true, reference, patterns, ..List::default() };
+            bounded(&list)?;
+            Command::List(list)
         }
         "STATUS" => {
             let mailbox = c.mailbox()?;
@@ -222,81 +220,15 @@ fn on_messages(verb: &str, uid: bool, c: &mut Cursor<'_>) -> Parsed<Command> {
     })
 }
 
-fn list(c: &mut Cursor<'_>) -> Parsed<List> {
-    let mut list = List::default();
-    if c.peek() == Some(b'(') {
-        list.extended = true;
-        for option in c.list(|c| c.word())? {
-            match option.as_str() {
-                "SUBSCRIBED" => list.select_subscribed = true,
-                "REMOTE" => {}
-                "RECURSIVEMATCH" => list.recursive_match = true,
-                "SPECIAL-USE" => list.select_special = true,
-                _ => return Err(Bad("LIST has no such selection option here")),
-            }
-        }
-        if list.recursive_match && !list.select_subscribed {
-            return Err(Bad("RECURSIVEMATCH needs another selection option"));
-        }
-        c.space()?;
-    }
-    list.reference = c.mailbox_or_empty()?;
-    c.space()?;
-    if c.peek() == Some(b'(') {
-        list.extended = true;
-        list.patterns = c.list(|c| c.pattern())?;
-    } else {
-        list.patterns = vec![c.pattern()?];
-    }
-    if c.take(b' ') {
-        list.extended = true;
-        if !c.take_word("RETURN") {
-            return Err(Bad("LIST has nothing but RETURN here"));
-        }
-        c.space()?;
-        let mut status = None;
-        let options = c.list(|c| {
-            let word = c.word()?;
-            if word == "STATUS" {
-                c.space()?;
-                status = Some(status_items(c)?);
-            }
-            Ok(word)
-        })?;
-        list.return_status = status;
-        for option in options {
-            match option.as_str() {
-                "SUBSCRIBED" => list.return_subscribed = true,
-                "CHILDREN" => list.return_children = true,
-                "SPECIAL-USE" => list.return_special = true,
-                "STATUS" => {}
-                _ => return Err(Bad("LIST has no such return option here")),
-            }
-        }
-    }
-    Ok(list)
-}
-
-fn status_items(c: &mut Cursor<'_>) -> Parsed<Vec<StatusItem>> {
-    let items = c.list(|c| match c.word()?.as_str() {
-        "MESSAGES" => Ok(StatusItem::Messages),
-        "RECENT" => Ok(StatusItem::Recent),
-        "UIDNEXT" => Ok(StatusItem::UidNext),
-        "UIDVALIDITY" => Ok(StatusItem::UidValidity),
-        "UNSEEN" => Ok(StatusItem::Unseen),
-        "HIGHESTMODSEQ" => Ok(StatusItem::HighestModSeq),
-        "SIZE" => Ok(StatusItem::Size),
-        _ => Err(Bad("STATUS has no such item here")),
-    })?;
-    if items.is_empty() { Err(Bad("STATUS needs an item")) } else { Ok(items) }
-}
-
 fn append(c: &mut Cursor<'_>) -> Parsed<Command> {
     let mailbox = c.mailbox()?;
     c.space()?;
     let mut flags = Vec::new();
     if c.peek() == Some(b'(') {
         flags = c.list(|c| c.flag())?;
+        if flags.iter().any(|flag| flag.eq_ignore_ascii_case("\\Recent")) {
+            return Err(Bad("\\Recent cannot be set"));
+        }
         c.space()?;
     }
     let mut date = None;
@@ -370,109 +302,6 @@ fn sort_keys(c: &mut Cursor<'_>) -> Parsed<Vec<SortKey>> {
     if keys.is_empty() { Err(Bad("SORT needs a key")) } else { Ok(keys) }
 }
 
-fn fetch_items(c: &mut Cursor<'_>) -> Parsed<Vec<Item>> {
-    if c.peek() == Some(b'(') {
-        let items = c.list(fetch_item)?;
-        return if items.is_empty() { Err(Bad("FETCH needs an item")) } else { Ok(items) };
-    }
-    if c.take_word("ALL") {
-        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope]);
-    }
-    if c.take_word("FAST") {
-        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size]);
-    }
-    if c.take_word("FULL") {
-        return Ok(vec![Item::Flags, Item::InternalDate, Item::Size, Item::Envelope, Item::Body]);
-    }
-    Ok(vec![fetch_item(c)?])
-}
-
-fn fetch_item(c: &mut Cursor<'_>) -> Parsed<Item> {
-    let word = c.while_(|byte| byte.is_ascii_alphanumeric() || byte == b'.');
-    let word = String::from_utf8_lossy(word).to_ascii_uppercase();
-    let whole = |label: &str, peek: bool, what: What| {
-        Item::Section(Section { label: label.into(), peek, path: Vec::new(), what, partial: None })
-    };
-    Ok(match word.as_str() {
-        "UID" => Item::Uid,
-        "FLAGS" => Item::Flags,
-        "INTERNALDATE" => Item::InternalDate,
-        "RFC822.SIZE" => Item::Size,
-        "ENVELOPE" => Item::Envelope,
-        "BODYSTRUCTURE" => Item::BodyStructure,
-        "MODSEQ" => Item::ModSeq,
-        "RFC822" => whole("RFC822", false, What::Whole),
-        "RFC822.HEADER" => whole("RFC822.HEADER", true, What::Header),
-        "RFC822.TEXT" => whole("RFC822.TEXT", false, What::Text),
-        "BODY" if c.peek() != Some(b'[') => Item::Body,
-        "BODY" => section(false, c)?,
-        "BODY.PEEK" => section(true, c)?,
-        _ => return Err(Bad("FETCH has no such item here")),
-    })
-}
-
-fn section(peek: bool, c: &mut Cursor<'_>) -> Parsed<Item> {
-    c.must(b'[', "[ is missing")?;
-    let mut path = Vec::new();
-    let mut what = What::Whole;
-    while c.peek().is_some_and(|byte| byte.is_ascii_digit()) {
-        if path.len() >= MAX_PATH {
-            return Err(Bad("a section has too many part numbers"));
-        }
-        path.push(c.nonzero()?);
-        if !c.take(b'.') {
-            break;
-        }
-        if !c.peek().is_some_and(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(Bad("a section ends with a dot"));
-        }
-    }
-    let word = c.while_(|byte| byte.is_ascii_alphabetic() || byte == b'.');
-    match String::from_utf8_lossy(word).to_ascii_uppercase().as_str() {
-        "" => {}
-        "HEADER" => what = What::Header,
-        "TEXT" => what = What::Text,
-        "MIME" if !path.is_empty() => what = What::Mime,
-        fields @ ("HEADER.FIELDS" | "HEADER.FIELDS.NOT") => {
-            c.space()?;
-            let names = c.list(|c| c.text())?;
-            if names.is_empty() {
-                return Err(Bad("HEADER.FIELDS needs a name"));
-            }
-            what = What::Fields { names, not: fields.ends_with("NOT") };
-        }
-        _ => return Err(Bad("a section has no such part")),
-    }
-    c.must(b']', "] is missing")?;
-    let mut partial = None;
-    if c.take(b'<') {
-        let first = c.number()?;
-        c.must(b'.', "a partial fetch is <first.length>")?;
-        let length = u64::from(c.nonzero()?);
-        c.must(b'>', "> is missing")?;
-        partial = Some((first, length));
-    }
-    let label = label(&path, &what, partial.map(|(first, _)| first));
-    Ok(Item::Section(Section { label, peek, path, what, partial }))
-}
-
-fn label(path: &[u32], what: &What, first: Option<u64>) -> String {
-    let mut words: Vec<String> = path.iter().map(u32::to_string).collect();
-    match what {
-        What::Whole => {}
-        What::Header => words.push("HEADER".into()),
-        What::Text => words.push("TEXT".into()),
-        What::Mime => words.push("MIME".into()),
-        What::Fields { names, not } => {
-            let names: Vec<String> = names.iter().map(|name| astring(name)).collect();
-            let not = if *not { ".NOT" } else { "" };
-            words.push(format!("HEADER.FIELDS{not} ({})", names.join(" ")));
-        }
-    }
-    let first = first.map(|first| format!("<{first}>")).unwrap_or_default();
-    format!("BODY[{}]{first}", words.join("."))
-}
-
 /// A name as an atom, or quoted where it cannot be one.
 pub(super) fn astring(name: &str) -> String {
     if !name.is_empty() && name.bytes().all(super::cursor::is_atom) {
@@ -482,27 +311,10 @@ pub(super) fn astring(name: &str) -> String {
     format!("\"{}\"", plain.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
-impl Cursor<'_> {
-    /// A reference of LIST: a mailbox name that may be empty.
-    fn mailbox_or_empty(&mut self) -> Parsed<String> {
-        match self.peek() {
-            Some(b' ') | None => Err(Bad("a reference is missing")),
-            _ => self.mailbox(),
-        }
-    }
-}
-
-/// A set of one number, for tests and internal use.
-impl From<u32> for Set {
-    fn from(number: u32) -> Self {
-        Self(vec![(Some(number), Some(number))])
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::imap::command::Key;
+    use crate::imap::command::{Item, Key};
 
     fn ok(text: &str) -> Command {
         parse(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error:?}")).command
@@ -540,7 +352,7 @@ mod tests {
         );
         assert!(matches!(
             ok("a CREATE x (USE (\\Sent))"),
-            Command::Create { special: Some(_), .. }
+            Command::Create { special, .. } if special == ["\\Sent"]
         ));
         assert!(matches!(
             ok("a APPEND INBOX (\\Seen) \" 1-Feb-2020 10:00:00 +0100\" {2}\r\nhi"),

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::command::List;
 use super::grammar::astring;
-use super::utf7;
 use crate::store::{Listed, SEPARATOR};
 
 /// One answer.
@@ -28,11 +27,19 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
     let by_name: BTreeMap<&str, &Listed> =
         mailboxes.iter().map(|one| (one.name.as_str(), one)).collect();
     let subscribed_only = request.lsub || request.select_subscribed;
-    let base: BTreeSet<&str> = if subscribed_only {
+    let mut base: BTreeSet<&str> = if subscribed_only {
         subscriptions.iter().map(String::as_str).collect()
     } else {
         by_name.keys().copied().collect()
     };
+    let special = |name: &str| by_name.get(name).and_then(|one| one.special.clone());
+    if request.select_special {
+        base.retain(|name| special(name).is_some());
+    }
+    let selecting = subscribed_only || request.select_special;
+    let patterns: Vec<String> =
+        request.patterns.iter().map(|pattern| resolve(&request.reference, pattern)).collect();
+    let matched = |name: &str| patterns.iter().any(|pattern| matches(pattern, name));
     // Names above a name that is there: not selectable, but part of the tree.
     let mut names: BTreeMap<&str, bool> = base.iter().map(|name| (*name, true)).collect();
     for name in &base {
@@ -42,32 +49,19 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
     }
     let mut rows = Vec::new();
     for (name, own) in &names {
-        let matched = request
-            .patterns
-            .iter()
-            .any(|pattern| matches(&resolve(&request.reference, pattern), name));
-        if !matched {
+        if !matched(name) {
             continue;
         }
         let found = by_name.get(name);
         // A parent that is only above something else shows where nothing below it can.
-        let child_info = !own && subscribed_only && request.recursive_match;
+        let child_info = !own && selecting && request.recursive_match;
         if !own && !child_info {
             let below = format!("{name}{SEPARATOR}");
-            let hidden = base.iter().filter(|other| other.starts_with(&below)).any(|other| {
-                !request
-                    .patterns
-                    .iter()
-                    .any(|pattern| matches(&resolve(&request.reference, pattern), other))
-            });
-            let show = if request.lsub { hidden } else { !request.select_subscribed };
+            let mut below = base.iter().filter(|other| other.starts_with(&below));
+            let show = if request.lsub { below.any(|other| !matched(other)) } else { !selecting };
             if !show {
                 continue;
             }
-        }
-        let special = found.and_then(|one| one.special.clone());
-        if request.select_special && special.is_none() {
-            continue;
         }
         let mut attributes: Vec<String> = Vec::new();
         let exists = found.is_some();
@@ -86,13 +80,16 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
             if asked && subscriptions.contains(*name) {
                 attributes.push("\\Subscribed".into());
             }
-            attributes.extend(special);
+            attributes.extend(special(name));
         }
-        let encoded = astring(&utf7::encode(name));
+        let encoded = astring(&mutf7::encode(name));
         let encoded = if encoded.starts_with('"') { encoded } else { format!("\"{encoded}\"") };
         let mut line = format!("{verb} ({}) \"{SEPARATOR}\" {encoded}", attributes.join(" "));
         if child_info || (request.recursive_match && has_below(&base, name)) {
-            line.push_str(" (\"CHILDINFO\" (\"SUBSCRIBED\"))");
+            let of = [("SUBSCRIBED", subscribed_only), ("SPECIAL-USE", request.select_special)];
+            let of = of.iter().filter(|(_, on)| *on).map(|(name, _)| format!("\"{name}\""));
+            let of = of.collect::<Vec<_>>().join(" ");
+            line.push_str(&format!(" (\"CHILDINFO\" ({of}))"));
         }
         rows.push(Row { name: (*name).to_owned(), exists, line });
     }

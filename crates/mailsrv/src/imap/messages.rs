@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::store::{Change, Error, FlagChange, Flags, Mailbox, Outcome};
 
-use super::command::{Command, Key, SearchResult, Set, SortKey, Store};
-use super::folders::now;
+use super::command::{Command, Set, Store};
+use super::finding::known_charset;
 use super::output::Output;
-use super::search::{Candidate, read_header};
 use super::session::{Answer, No, Session};
-use super::{sort, thread};
+use super::view::View;
 
 impl Session {
     /// Tells the client what changed in its mailbox.
@@ -52,7 +51,8 @@ impl Session {
         }
         for number in news.changed {
             let Some(uid) = view.uid(number) else { continue };
-            let Some(message) = view.message(uid) else { continue };
+            let Some(message) = view.message(uid).cloned() else { continue };
+            tell_keywords(view, &message.flags, out);
             let flags = flag_list(&message.flags, view.recent.contains(&uid));
             let modseq =
                 if condstore { format!(" MODSEQ ({})", message.modseq) } else { String::new() };
@@ -72,7 +72,11 @@ impl Session {
             Command::Close => {
                 let Some(view) = self.view.take() else { return Ok("CLOSE done".into()) };
                 if !view.read_only {
-                    self.expunge_in(account, &view.mailbox, None).await?;
+                    // Nothing is left to be removed of a mailbox that is gone.
+                    match self.expunge_in(account, &view, None).await {
+                        Ok(()) | Err(Error::NoMailbox(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
                 }
                 Ok("CLOSE done".into())
             }
@@ -84,8 +88,7 @@ impl Session {
                 let Some(view) = &self.view else { return Ok("EXPUNGE done".into()) };
                 writable(view.read_only)?;
                 let uids = set.map(|set| uids(&view.resolve(&set, true).unwrap_or_default()));
-                let mailbox = view.mailbox.clone();
-                self.expunge_in(account, &mailbox, uids).await?;
+                self.expunge_in(account, view, uids).await?;
                 Ok("EXPUNGE done".into())
             }
             Command::Store(store) => self.store(account, store, out).await,
@@ -114,17 +117,16 @@ impl Session {
     async fn expunge_in(
         &self,
         account: &str,
-        mailbox: &str,
+        view: &View,
         uids: Option<Vec<u32>>,
-    ) -> Result<(), No> {
+    ) -> Result<(), Error> {
         let change = Change::Expunge {
             account: account.into(),
-            mailbox: mailbox.into(),
+            mailbox: view.mailbox.clone(),
             uids,
             deleted_only: true,
         };
-        self.server.store.commit(vec![change]).await?;
-        Ok(())
+        self.server.store.commit(vec![view.same(account), change]).await.map(drop)
     }
 
     /// Looks at the mailbox again, without telling the client anything yet.
@@ -144,7 +146,11 @@ impl Session {
         writable(view.read_only)?;
         let messages = view.resolve(&request.set, request.uid).ok_or_else(no_such_number)?;
         if let Some(name) = request.flags.iter().find(|name| unknown(name)) {
-            return Err(No::Bad(format!("{name} is not a flag that can be set")));
+            return Err(if name.starts_with('\\') {
+                No::Bad(format!("{name} is not a flag that can be set"))
+            } else {
+                No::No("[LIMIT] a keyword has at most 255 bytes".into())
+            });
         }
         let flags = Flags::from_names(&request.flags);
         let change = Change::Flags {
@@ -155,35 +161,46 @@ impl Session {
             flags,
             unchanged_since: request.unchanged_since,
         };
-        let before = view.count();
-        let outcomes = self.server.store.commit(vec![change]).await?;
-        let (modseq, modified) = match outcomes.into_iter().next() {
-            Some(Outcome::Flagged { modseq, modified }) => (modseq, modified),
-            _ => (0, Vec::new()),
+        let outcomes = match self.server.store.commit(vec![view.same(account), change]).await {
+            Ok(outcomes) => outcomes,
+            // All of them are gone with their mailbox.
+            Err(Error::NoMailbox(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let (own, modified, changed) = match outcomes.into_iter().nth(1) {
+            Some(Outcome::Flagged { modseq, modified, changed }) => (modseq, modified, changed),
+            _ => (0, Vec::new(), Vec::new()),
         };
         self.refresh();
         let condstore = self.condstore;
         let Some(view) = &mut self.view else { return Ok("STORE done".into()) };
-        debug_assert_eq!(before, view.count());
         let mut gone = false;
         for (number, uid) in &messages {
-            let Some(message) = view.message(*uid) else {
+            let Some(message) = view.message(*uid).cloned() else {
                 gone = true;
                 continue;
             };
-            let (mine, now) = (message.modseq == modseq, message.modseq);
-            let flags = flag_list(&message.flags, view.recent.contains(uid));
+            if modified.binary_search(uid).is_ok() {
+                continue;
+            }
+            // What somebody else changed before is told in spite of .SILENT.
+            let mine = changed.binary_search_by_key(uid, |(uid, _)| *uid).ok();
+            let alone = mine.is_none_or(|at| view.knows(*uid, changed[at].1));
             let by_uid = if request.uid { format!("UID {uid} ") } else { String::new() };
-            if !request.silent && !modified.contains(uid) {
-                let modseq = if condstore { format!(" MODSEQ ({now})") } else { String::new() };
+            // Silent: what came after this STORE is still to be told.
+            let quiet = request.silent && alone;
+            let modseq = if quiet && mine.is_some() { own } else { message.modseq };
+            if !quiet {
+                tell_keywords(view, &message.flags, out);
+                let flags = flag_list(&message.flags, view.recent.contains(uid));
+                let modseq = if condstore { format!(" MODSEQ ({modseq})") } else { String::new() };
                 out.line(format!("* {number} FETCH ({by_uid}FLAGS ({flags}){modseq})"));
-                view.told(*uid, now);
-            } else if mine {
-                // Silent: the client knows, but for the new sequence (RFC 7162, 3.1.3).
-                if condstore {
-                    out.line(format!("* {number} FETCH ({by_uid}MODSEQ ({now}))"));
-                }
-                view.told(*uid, now);
+            } else if condstore && (mine.is_some() || request.unchanged_since.is_some()) {
+                // Silent but for the new sequence (RFC 7162, 3.1.3).
+                out.line(format!("* {number} FETCH ({by_uid}MODSEQ ({modseq}))"));
+            }
+            if !quiet || mine.is_some() {
+                view.told(*uid, modseq);
             }
         }
         if !modified.is_empty() {
@@ -212,13 +229,20 @@ impl Session {
         and_remove: bool,
         out: &mut Output,
     ) -> Answer {
+        self.refresh();
         let Some(view) = &self.view else { return Ok("COPY done".into()) };
         let messages = view.resolve(set, uid).ok_or_else(no_such_number)?;
-        let from = view.mailbox.clone();
-        let (account, uids) = (account.to_owned(), uids(&messages));
         if messages.is_empty() {
             return Ok("no message was in the set".into());
         }
+        if !uid && messages.iter().any(|(_, uid)| view.message(*uid).is_none()) {
+            // All or nothing (RFC 3501, 6.4.7); UIDs that are gone are passed over.
+            return Err(No::No("[EXPUNGEISSUED] some of the messages are gone".into()));
+        }
+        let from = view.mailbox.clone();
+        let source = from.clone();
+        let same = view.same(account);
+        let (account, uids) = (account.to_owned(), uids(&messages));
         let change = if and_remove {
             writable(view.read_only)?;
             Change::Move { account, from, uids, to }
@@ -226,14 +250,17 @@ impl Session {
             let quota = Some(self.server.directory.quota(&account));
             Change::Copy { account, from, uids, to, quota }
         };
-        let outcomes = match self.server.store.commit(vec![change]).await {
+        let outcomes = match self.server.store.commit(vec![same, change]).await {
             Ok(outcomes) => outcomes,
+            Err(Error::NoMailbox(name)) if name == source => {
+                return Err(No::No("[EXPUNGEISSUED] the messages are gone".into()));
+            }
             Err(Error::NoMailbox(name)) => {
                 return Err(No::No(format!("[TRYCREATE] there is no mailbox `{name}`")));
             }
             Err(error) => return Err(error.into()),
         };
-        let code = match outcomes.first() {
+        let code = match outcomes.get(1) {
             Some(Outcome::Copied { validity, uids }) if !uids.is_empty() => {
                 let old: Vec<u32> = uids.iter().map(|(old, _)| *old).collect();
                 let new: Vec<u32> = uids.iter().map(|(_, new)| *new).collect();
@@ -248,129 +275,13 @@ impl Session {
         }
         Ok(format!("{code}COPY done"))
     }
+}
 
-    /// The messages that a key finds, as number and UID.
-    async fn find(&mut self, key: &Key) -> Vec<(u32, u32)> {
-        self.condstore |= key.uses_modseq();
-        self.refresh();
-        let Some(view) = &self.view else { return Vec::new() };
-        let now = now();
-        let mut found = Vec::new();
-        for (number, uid) in view.all() {
-            if number % 64 == 0 {
-                // Other sessions want to go on as well.
-                tokio::task::yield_now().await;
-            }
-            let Some(message) = view.message(uid) else { continue };
-            if Candidate::new(view, &self.server.store, number, message, now).matches(key) {
-                found.push((number, uid));
-            }
-        }
-        found
-    }
-
-    async fn search(
-        &mut self,
-        tag: &str,
-        uid: bool,
-        results: Option<Vec<SearchResult>>,
-        key: &Key,
-        out: &mut Output,
-    ) -> Answer {
-        let found = self.find(key).await;
-        let numbers: Vec<u32> = found.iter().map(|(n, u)| if uid { *u } else { *n }).collect();
-        let modseq = |uids: &[u32]| {
-            let view = self.view.as_ref()?;
-            uids.iter().filter_map(|uid| view.message(*uid)).map(|m| m.modseq).max()
-        };
-        let all: Vec<u32> = found.iter().map(|(_, uid)| *uid).collect();
-        let Some(results) = results else {
-            let list: String = numbers.iter().map(|n| format!(" {n}")).collect();
-            let modseq = modseq(&all).filter(|_| key.uses_modseq());
-            let modseq = modseq.map(|m| format!(" (MODSEQ {m})")).unwrap_or_default();
-            out.line(format!("* SEARCH{list}{modseq}"));
-            return Ok("SEARCH done".into());
-        };
-        let mut line = format!("* ESEARCH (TAG {})", quote(tag));
-        if uid {
-            line.push_str(" UID");
-        }
-        let has = |one| results.contains(&one);
-        if has(SearchResult::Count) {
-            line.push_str(&format!(" COUNT {}", numbers.len()));
-        }
-        if let (Some(first), Some(last)) = (numbers.first(), numbers.last()) {
-            if has(SearchResult::Min) {
-                line.push_str(&format!(" MIN {first}"));
-            }
-            if has(SearchResult::Max) {
-                line.push_str(&format!(" MAX {last}"));
-            }
-            if has(SearchResult::All) {
-                line.push_str(&format!(" ALL {}", ranges(&numbers)));
-            }
-            if key.uses_modseq() {
-                // Of the messages that are told (RFC 7162, 3.1.5).
-                let wide = has(SearchResult::All) || has(SearchResult::Count);
-                let mut told = Vec::new();
-                if !wide && has(SearchResult::Min) {
-                    told.extend(all.first());
-                }
-                if !wide && has(SearchResult::Max) {
-                    told.extend(all.last());
-                }
-                let of = if wide { &all } else { &told };
-                if let Some(modseq) = modseq(of) {
-                    line.push_str(&format!(" MODSEQ {modseq}"));
-                }
-            }
-        }
-        out.line(line);
-        Ok("SEARCH done".into())
-    }
-
-    async fn sort(&mut self, uid: bool, by: &[SortKey], key: &Key, out: &mut Output) -> Answer {
-        let found = self.find(key).await;
-        let Some(view) = &self.view else { return Ok("SORT done".into()) };
-        let mut rows = Vec::with_capacity(found.len());
-        for (number, uid) in found {
-            let Some(message) = view.message(uid) else { continue };
-            let mut row = sort::Row {
-                number,
-                uid,
-                arrival: message.received,
-                size: message.size,
-                ..sort::Row::default()
-            };
-            row.read(&read_header(&self.server.store, message));
-            rows.push(row);
-        }
-        sort::sort(&mut rows, by);
-        let list: String =
-            rows.iter().map(|row| format!(" {}", if uid { row.uid } else { row.number })).collect();
-        let modseq = rows.iter().filter_map(|row| view.message(row.uid)).map(|m| m.modseq).max();
-        let modseq = modseq
-            .filter(|_| key.uses_modseq())
-            .map(|m| format!(" (MODSEQ {m})"))
-            .unwrap_or_default();
-        out.line(format!("* SORT{list}{modseq}"));
-        Ok("SORT done".into())
-    }
-
-    async fn thread(&mut self, uid: bool, key: &Key, out: &mut Output) -> Answer {
-        let found = self.find(key).await;
-        let Some(view) = &self.view else { return Ok("THREAD done".into()) };
-        let mut leaves = Vec::with_capacity(found.len());
-        for (number, its_uid) in found {
-            let Some(message) = view.message(its_uid) else { continue };
-            let header = read_header(&self.server.store, message);
-            let id = if uid { its_uid } else { number };
-            leaves.push(thread::Leaf::read(id, &header, message.received));
-        }
-        let threads = thread::threads(&leaves);
-        let space = if threads.is_empty() { "" } else { " " };
-        out.line(format!("* THREAD{space}{threads}"));
-        Ok("THREAD done".into())
+/// Tells FLAGS where a keyword is to be named for the first time in this session.
+pub(super) fn tell_keywords(view: &mut View, flags: &Flags, out: &mut Output) {
+    if !flags.keywords().is_empty() && view.learn(flags) {
+        out.line(format!("* FLAGS ({})", view.flags()));
+        out.line(format!("* OK [PERMANENTFLAGS ({})] flags that are kept", view.permanent_flags()));
     }
 }
 
@@ -382,7 +293,7 @@ pub(super) fn flag_list(flags: &Flags, recent: bool) -> String {
 
 /// Whether a flag cannot be set.
 fn unknown(name: &str) -> bool {
-    name.starts_with('\\') && !Flags::default().insert(name)
+    !Flags::default().insert(name)
 }
 
 pub(super) fn no_such_number() -> No {
@@ -397,21 +308,8 @@ fn writable(read_only: bool) -> Result<(), No> {
     }
 }
 
-fn known_charset(charset: Option<&str>) -> Result<(), No> {
-    let known =
-        |name: &str| name.eq_ignore_ascii_case("UTF-8") || name.eq_ignore_ascii_case("US-ASCII");
-    if charset.is_none_or(known) {
-        return Ok(());
-    }
-    Err(No::No("[BADCHARSET (US-ASCII UTF-8)] this charset is not known here".into()))
-}
-
 fn uids(messages: &[(u32, u32)]) -> Vec<u32> {
     messages.iter().map(|(_, uid)| *uid).collect()
-}
-
-fn quote(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 /// Numbers as a set that keeps their order: `1:3,5`.

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::parameters::parameterized;
+
 /// How deep parts may lie in each other.
 const MAX_DEPTH: usize = 24;
 /// The most parts of one message; the rest stays unread.
@@ -31,9 +33,10 @@ impl Part {
         self.kind == "multipart"
     }
 
-    /// Whether it holds a message.
+    /// Whether it holds a message. IMAP4rev1 knows only message/rfc822 as such (RFC 3501, 9:
+    /// media-message); message/global is a part like any other.
     pub fn is_message(&self) -> bool {
-        self.kind == "message" && matches!(self.subtype.as_str(), "rfc822" | "global")
+        self.kind == "message" && self.subtype == "rfc822"
     }
 
     /// The part with that number (RFC 3501, 6.4.5): a message that is not multipart has part 1,
@@ -196,81 +199,24 @@ pub fn field(header: &[u8], name: &str) -> Option<Vec<u8>> {
         .map(|(_, value, _)| unfold(&header[value]))
 }
 
-/// A value without its line ends and outer spaces.
-pub fn unfold(value: &[u8]) -> Vec<u8> {
-    let value: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
-    value.trim_ascii().to_vec()
-}
-
-/// A value such as `text/plain; charset="utf-8"`: the value and its parameters, names and value
-/// in lower case. Comments are left out.
-pub fn parameterized(value: &[u8]) -> (String, Vec<(String, String)>) {
-    let text = String::from_utf8_lossy(value);
-    let pieces = semicolons(&text);
-    let mut pieces = pieces.iter();
-    let first = pieces.next().map_or("", |piece| piece.trim()).to_ascii_lowercase();
-    let mut parameters = Vec::new();
-    for piece in pieces {
-        let Some((name, value)) = piece.split_once('=') else { continue };
-        let value = value.trim();
-        let value = match value.strip_prefix('"') {
-            Some(inner) => unquoted(inner),
-            None => value.to_owned(),
-        };
-        parameters.push((name.trim().to_ascii_lowercase(), value));
-    }
-    (first, parameters)
-}
-
-fn unquoted(inner: &str) -> String {
-    let mut out = String::new();
-    let mut chars = inner.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '"' => break,
-            '\\' => out.extend(chars.next()),
-            c => out.push(c),
+/// A whole header with each field on one line (RFC 5322, 2.2.3).
+pub fn unfolded(header: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(header.len());
+    for (at, byte) in header.iter().enumerate() {
+        let folded = |at: usize| matches!(header.get(at), Some(b' ' | b'\t'));
+        match byte {
+            b'\n' if folded(at + 1) => {}
+            b'\r' if header.get(at + 1) == Some(&b'\n') && folded(at + 2) => {}
+            byte => out.push(*byte),
         }
     }
     out
 }
 
-/// Splits at semicolons outside of quotes; comments in parentheses are dropped.
-fn semicolons(text: &str) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    let (mut quoted, mut comment, mut escaped) = (false, 0_usize, false);
-    for c in text.chars() {
-        let keep = |pieces: &mut Vec<String>, c| {
-            if let Some(last) = pieces.last_mut() {
-                last.push(c);
-            }
-        };
-        if escaped {
-            escaped = false;
-            if comment == 0 {
-                keep(&mut pieces, c);
-            }
-            continue;
-        }
-        match c {
-            '\\' => {
-                escaped = true;
-                if comment == 0 {
-                    keep(&mut pieces, c);
-                }
-            }
-            '"' if comment == 0 => {
-                quoted = !quoted;
-                keep(&mut pieces, c);
-            }
-            '(' if !quoted => comment += 1,
-            ')' if !quoted && comment > 0 => comment -= 1,
-            ';' if !quoted && comment == 0 => pieces.push(String::new()),
-            c if comment == 0 => keep(&mut pieces, c),
-            _ => {}
-        }
-    }
-    pieces
+/// A value without its line ends and outer spaces.
+pub fn unfold(value: &[u8]) -> Vec<u8> {
+    let value: Vec<u8> = value.iter().copied().filter(|b| !matches!(b, b'\r' | b'\n')).collect();
+    value.trim_ascii().to_vec()
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | `framing`, `cursor`, `grammar` | from bytes to a [`command::Command`], with bounds |
-//! | `session`, `folders`, `messages`, `fetch` | what the commands do; no sockets |
+//! | `session`, `login`, `folders`, `messages`, `fetch`, `finding` | what the commands do; no sockets |
 //! | `view` | message numbers and what the client must be told |
-//! | `mime`, `address`, `structure`, `text` | reading messages |
-//! | `search`, `sort`, `thread`, `list` | the algorithms |
+//! | `mime`, `parameters`, `section`, `address`, `structure`, `text` | reading messages |
+//! | `search`, `sort`, `thread`, `list`, `sent` | the algorithms |
 //! | this file | the connection: reads, writes, IDLE, time-outs, transcript |
 
 mod address;
@@ -14,21 +14,27 @@ pub mod command;
 mod cursor;
 mod date;
 mod fetch;
+mod finding;
 mod folders;
 pub mod framing;
 pub mod grammar;
+mod grammar_fetch;
+mod grammar_list;
 mod grammar_search;
-mod list;
+pub mod list;
+mod login;
 mod messages;
 pub mod mime;
 mod output;
+mod parameters;
 mod search;
+pub mod section;
+mod sent;
 mod session;
-mod sort;
-mod structure;
-mod text;
-mod thread;
-mod utf7;
+pub mod sort;
+pub mod structure;
+pub mod text;
+pub mod thread;
 mod view;
 
 use std::io::{self, ErrorKind};
@@ -96,6 +102,10 @@ impl Talk {
                 After::Go => {}
                 After::StartTls => return Ok(true),
                 After::Close => return Ok(false),
+                After::Drop => {
+                    self.connection.dialogue.event("dropped by a fault");
+                    return Ok(false);
+                }
             }
             let raw = self.session.wants_line();
             match self.framer.next(self.session.limits(), raw) {
@@ -224,6 +234,7 @@ impl Talk {
                 // The length was promised: only closing tells the client that it is not kept.
                 return Err(ErrorKind::UnexpectedEof.into());
             }
+            without_nul(&mut buffer[..read]);
             self.write(&buffer[..read]).await?;
             left -= read as u64;
         }
@@ -236,18 +247,8 @@ impl Talk {
         let line_end =
             bytes.iter().position(|byte| matches!(byte, b'\r' | b'\n')).unwrap_or(bytes.len());
         let line = &bytes[..line_end];
-        let text = String::from_utf8_lossy(line);
-        let mut words = text.splitn(4, ' ');
-        let (tag, verb) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-        if verb.eq_ignore_ascii_case("LOGIN") {
-            let user = words.next().unwrap_or_default();
-            dialogue.client_secret(line, &format!("{tag} {verb} {user} ***"));
-            return;
-        }
-        if verb.eq_ignore_ascii_case("AUTHENTICATE") {
-            let mechanism = words.next().unwrap_or_default();
-            let secret = if words.next().is_some() { " ***" } else { "" };
-            dialogue.client_secret(line, &format!("{tag} {verb} {mechanism}{secret}"));
+        if let Some(shown) = masked(&String::from_utf8_lossy(line)) {
+            dialogue.client_secret(line, &shown);
             return;
         }
         dialogue.client(line);
@@ -282,6 +283,27 @@ impl Talk {
     }
 }
 
+/// No string of IMAP can hold NUL (RFC 3501, 9: CHAR8): another byte stands for it, so that the
+/// length stays.
+pub(crate) fn without_nul(bytes: &mut [u8]) {
+    for byte in bytes {
+        if *byte == 0 {
+            *byte = 0x80;
+        }
+    }
+}
+
+/// A line that logs in, without its secret. Beginners leave out the tag or type two spaces: what is
+/// not a command for the server can hold a password all the same.
+fn masked(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    let is =
+        |at: usize, verb: &str| words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(verb));
+    let at = (0..2).find(|at| is(*at, "LOGIN") || is(*at, "AUTHENTICATE"))?;
+    let shown = words.iter().take(at + 2).copied().collect::<Vec<_>>().join(" ");
+    Some(if words.len() > at + 2 { format!("{shown} ***") } else { shown })
+}
+
 /// Puts what the server says into the transcript; of long answers only the beginning.
 fn note_server(connection: &Connection, bytes: &[u8]) {
     let mut counted = 0;
@@ -294,5 +316,26 @@ fn note_server(connection: &Connection, bytes: &[u8]) {
         } else {
             connection.dialogue.body_line('S', line);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn passwords_are_masked_however_they_are_typed() {
+        for (line, shown) in [
+            ("a LOGIN u1 pw", "a LOGIN u1 ***"),
+            ("a  login  u1  pw", "a login u1 ***"),
+            ("LOGIN u1 pw", "LOGIN u1 ***"),
+            ("a LOGIN \"u 1\" pw", "a LOGIN \"u ***"),
+            ("a LOGIN {2}", "a LOGIN {2}"),
+            ("a AUTHENTICATE PLAIN AHUxAHB3", "a AUTHENTICATE PLAIN ***"),
+            ("a AUTHENTICATE PLAIN", "a AUTHENTICATE PLAIN"),
+        ] {
+            assert_eq!(masked(line).as_deref(), Some(shown), "{line}");
+        }
+        assert_eq!(masked("a SEARCH SUBJECT login"), None);
     }
 }

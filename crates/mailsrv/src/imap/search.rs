@@ -53,9 +53,9 @@ impl<'a> Candidate<'a> {
             Key::Before(date) => day < *date,
             Key::On(date) => day == *date,
             Key::Since(date) => day >= *date,
-            Key::SentBefore(date) => self.sent_day() < *date,
-            Key::SentOn(date) => self.sent_day() == *date,
-            Key::SentSince(date) => self.sent_day() >= *date,
+            Key::SentBefore(date) => self.sent_day().is_some_and(|day| day < *date),
+            Key::SentOn(date) => self.sent_day() == Some(*date),
+            Key::SentSince(date) => self.sent_day().is_some_and(|day| day >= *date),
             Key::Larger(size) => u64::from(message.size) > *size,
             Key::Smaller(size) => u64::from(message.size) < *size,
             Key::Older(seconds) => message.received <= self.now.saturating_sub_unsigned(*seconds),
@@ -65,23 +65,16 @@ impl<'a> Candidate<'a> {
                 .is_some_and(|value| wanted.is_empty() || holds(&value, wanted)),
             Key::Body(wanted) => holds(self.body(), wanted),
             Key::Text(wanted) => {
-                holds(&text::decoded(&mime::unfold(self.header())), wanted)
+                holds(&text::decoded(&mime::unfolded(self.header())), wanted)
                     || holds(self.body(), wanted)
             }
         }
     }
 
-    /// The day in `Date:` as it stands there, without regard to its zone; INTERNALDATE's where
-    /// there is none.
-    fn sent_day(&mut self) -> i64 {
-        let received = self.message.received;
-        let date = mime::field(self.header(), "date");
-        let date = date.and_then(|value| {
-            mail_parser::DateTime::parse_rfc822(&String::from_utf8_lossy(&value))
-        });
-        date.filter(|date| date.is_valid()).map_or(received.div_euclid(DAY), |date| {
-            super::date::days(i64::from(date.year), u32::from(date.month), u32::from(date.day))
-        })
+    /// The day in `Date:` as it stands there, without regard to its zone. A message without a
+    /// date was sent neither on, nor before, nor since a day.
+    fn sent_day(&mut self) -> Option<i64> {
+        super::sent::sent(self.header()).map(|sent| sent.day)
     }
 
     fn raw(&mut self) -> &[u8] {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::config::Stage;
-use crate::sasl::{Exchange, Mechanism, Step};
+use crate::sasl::{Exchange, Mechanism};
 use crate::server::Server;
 use crate::store;
 
@@ -33,21 +33,23 @@ pub enum After {
     StartTls,
     /// Close.
     Close,
+    /// Close without a word: a fault of the lesson.
+    Drop,
 }
 
 /// A session.
 pub struct Session {
     pub(super) server: Arc<Server>,
-    tls: bool,
+    pub(super) tls: bool,
     pub(super) account: Option<String>,
     pub(super) view: Option<View>,
     /// Whether the client knows of modification sequences.
     pub(super) condstore: bool,
-    sasl: Option<(String, Exchange)>,
+    pub(super) sasl: Option<(String, Exchange)>,
     idle: Option<String>,
     fetching: Option<Fetching>,
-    after: After,
-    bad: u32,
+    pub(super) after: After,
+    pub(super) bad: u32,
 }
 
 /// A tagged answer: `Ok` text, or `No`.
@@ -60,6 +62,10 @@ pub(super) enum No {
     No(String),
     /// Not a command here.
     Bad(String),
+    /// Wrong user or password.
+    Login,
+    /// A fault closes the connection: nothing is said.
+    Dropped,
 }
 
 impl From<store::Error> for No {
@@ -137,11 +143,11 @@ impl Session {
         Limits { message: self.server.directory.limits().message, literal: MAX_LITERAL }
     }
 
-    fn plain_allowed(&self) -> bool {
+    pub(super) fn plain_allowed(&self) -> bool {
         self.tls || self.server.directory.policy().plain_passwords
     }
 
-    fn capabilities(&self) -> String {
+    pub(super) fn capabilities(&self) -> String {
         let mut all = CAPABILITIES.to_owned();
         all.push_str(&format!(" APPENDLIMIT={}", self.server.directory.limits().message));
         if self.account.is_some() {
@@ -221,6 +227,8 @@ impl Session {
             Command::StartTls => {
                 if self.tls {
                     Err(No::Bad("TLS is on already".into()))
+                } else if self.account.is_some() {
+                    Err(No::Bad("STARTTLS comes before the login".into()))
                 } else {
                     self.after = After::StartTls;
                     Ok("begin TLS now".into())
@@ -262,12 +270,19 @@ impl Session {
 
     fn finish(&mut self, tag: &str, answer: Answer, out: &mut Output) {
         match answer {
-            Ok(text) => out.line(format!("{tag} OK {text}")),
-            Err(No::No(text)) => out.line(format!("{tag} NO {text}")),
+            Ok(text) => out.line(format!("{tag} OK {}", ascii(&text))),
+            Err(No::No(text)) => out.line(format!("{tag} NO {}", ascii(&text))),
             Err(No::Bad(text)) => {
-                out.line(format!("{tag} BAD {text}"));
+                out.line(format!("{tag} BAD {}", ascii(&text)));
                 self.count_bad(out);
             }
+            Err(No::Login) => {
+                out.line(format!(
+                    "{tag} NO [AUTHENTICATIONFAILED] no such user, or the password is wrong"
+                ));
+                self.count_bad(out);
+            }
+            Err(No::Dropped) => {}
         }
     }
 
@@ -316,92 +331,6 @@ impl Session {
         }
     }
 
-    async fn authenticate(
-        &mut self,
-        tag: &str,
-        name: &str,
-        initial: Option<&str>,
-        out: &mut Output,
-    ) -> Option<Answer> {
-        if self.account.is_some() {
-            return Some(Err(No::Bad("somebody is logged in already".into())));
-        }
-        let cram = self.server.directory.policy().cram_md5;
-        let offered = Mechanism::offered(self.plain_allowed(), cram);
-        let Some(mechanism) = Mechanism::by_name(name).filter(|one| offered.contains(one)) else {
-            let plain = Mechanism::by_name(name).is_some_and(Mechanism::is_plain);
-            let text = if plain && !self.tls {
-                "[PRIVACYREQUIRED] say STARTTLS first"
-            } else {
-                "[CANNOT] this mechanism is not offered"
-            };
-            return Some(Err(No::No(text.into())));
-        };
-        let hostname = self.server.config.hostname.clone();
-        let directory = &self.server.directory;
-        let (exchange, step) =
-            Exchange::start(mechanism, initial, directory, &hostname, rand::random());
-        self.sasl_step(tag, exchange, step, out).await
-    }
-
-    async fn sasl_step(
-        &mut self,
-        tag: &str,
-        exchange: Exchange,
-        step: Step,
-        out: &mut Output,
-    ) -> Option<Answer> {
-        match step {
-            Step::Challenge(text) => {
-                out.line(format!("+ {text}"));
-                self.sasl = Some((tag.to_owned(), exchange));
-                None
-            }
-            Step::Verify { user, password } => Some(self.login(&user, password, out).await),
-            Step::Done(account) => Some(self.enter(account).await),
-            Step::Failed => Some(Err(refused_login())),
-            Step::Malformed(why) => Some(Err(No::Bad(why.into()))),
-        }
-    }
-
-    pub(super) async fn login(&mut self, user: &str, password: String, out: &mut Output) -> Answer {
-        if self.account.is_some() {
-            return Err(No::Bad("somebody is logged in already".into()));
-        }
-        if !self.plain_allowed() {
-            return Err(No::No("[PRIVACYREQUIRED] say STARTTLS first".into()));
-        }
-        let server = self.server.clone();
-        if let Some(strike) = server.faults.strike(&server.directory, Stage::Auth, Some(user)) {
-            tokio::time::sleep(strike.delay).await;
-            if strike.drop {
-                self.after = After::Close;
-                return Err(No::No("dropped by a fault".into()));
-            }
-            if let Some(reply) = strike.reply {
-                return Err(No::No(reply));
-            }
-        }
-        match server.authenticate(user, password).await {
-            Some(account) => self.enter(account).await,
-            None => {
-                self.count_bad(out);
-                Err(refused_login())
-            }
-        }
-    }
-
-    async fn enter(&mut self, account: String) -> Answer {
-        // A new account gets its mailboxes with its first message or its first login.
-        let change = store::Change::Account { account: account.clone() };
-        if self.server.store.mailboxes(&account).is_empty() {
-            self.server.store.commit(vec![change]).await?;
-        }
-        self.account = Some(account);
-        self.bad = 0;
-        Ok(format!("[CAPABILITY {}] logged in", self.capabilities()))
-    }
-
     async fn answer(&mut self, tag: &str, command: Command, out: &mut Output) -> Answer {
         match command {
             Command::Capability => {
@@ -419,7 +348,7 @@ impl Session {
                 out.line("* ID (\"name\" \"labctl mailsrv\")");
                 return Ok("ID done".into());
             }
-            Command::Login { user, password } => return self.login(&user, password, out).await,
+            Command::Login { user, password } => return self.login(&user, password).await,
             _ => {}
         }
         let Some(account) = self.account.clone() else {
@@ -439,9 +368,10 @@ impl Session {
                 Ok("NAMESPACE done".into())
             }
             Command::Select { mailbox, examine, condstore } => {
+                self.strike(Stage::Select, &account).await?;
                 self.select(&account, mailbox, examine, condstore, out).await
             }
-            Command::Create { mailbox, special } => self.create(&account, &mailbox, special).await,
+            Command::Create { mailbox, special } => self.create(&account, &mailbox, &special).await,
             Command::Delete(mailbox) => self.delete(&account, mailbox).await,
             Command::Rename { from, to } => self.rename(&account, from, &to).await,
             Command::Subscribe { mailbox, on } => {
@@ -464,6 +394,12 @@ impl Session {
     }
 }
 
-fn refused_login() -> No {
-    No::No("[AUTHENTICATIONFAILED] no such user, or the password is wrong".into())
+/// A text as a response may hold it: one line of ASCII (RFC 3501, 9: resp-text). Names of mailboxes
+/// in it are written as they travel.
+fn ascii(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        text.into()
+    } else {
+        mutf7::encode(text).into()
+    }
 }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use super::address;
 use super::command::{SortBy, SortKey};
 use super::mime;
+use super::sent::sent;
 use super::text;
 
 /// What a message is sorted by.
@@ -42,17 +43,14 @@ impl Row {
         self.from = first("from");
         self.to = first("to");
         self.cc = first("cc");
-        self.subject =
-            base_subject(&text::header(header, "subject").unwrap_or_default()).0.to_uppercase();
-        self.date = sent(header).unwrap_or(self.arrival);
+        self.subject = subject(header).0.to_uppercase();
+        self.date = sent(header).map_or(self.arrival, |sent| sent.seconds);
     }
 }
 
-/// The time in `Date:`, in seconds since 1970.
-pub fn sent(header: &[u8]) -> Option<i64> {
-    let value = mime::field(header, "date")?;
-    let date = mail_parser::DateTime::parse_rfc822(&String::from_utf8_lossy(&value))?;
-    date.is_valid().then(|| date.to_timestamp())
+/// The base subject of a header, and whether it is of a reply or forward.
+pub fn subject(header: &[u8]) -> (String, bool) {
+    base_subject(&text::decoded(&mime::field(header, "subject").unwrap_or_default()))
 }
 
 /// Orders the rows.
@@ -79,29 +77,32 @@ pub fn sort(rows: &mut [Row], keys: &[SortKey]) {
 
 /// The base subject and whether the message is a reply or forward (RFC 5256, 2.1).
 pub fn base_subject(subject: &str) -> (String, bool) {
-    let mut text = subject.split_whitespace().collect::<Vec<_>>().join(" ");
+    // Other white space, such as that which does not break, is text.
+    let white = [' ', '\t', '\r', '\n'];
+    let words = subject.split(white).filter(|word| !word.is_empty());
+    let mut text = words.collect::<Vec<_>>().join(" ");
     let mut reply = false;
     loop {
         let before = text.len();
         // Trailers: (fwd).
-        while let Some(head) = strip_suffix_nocase(text.trim_end(), "(fwd)") {
-            text = head.trim_end().to_owned();
+        while let Some(head) = strip_suffix_nocase(text.trim_end_matches(' '), "(fwd)") {
+            text = head.trim_end_matches(' ').to_owned();
             reply = true;
         }
-        text = text.trim_end().to_owned();
+        text = text.trim_end_matches(' ').to_owned();
         // Leaders: blobs and Re:, Fw:, Fwd:, and blobs that leave something.
         loop {
-            let head = text.trim_start();
+            let head = text.trim_start_matches(' ');
             let after_blobs = skip_blobs(head);
             if let Some(rest) = refwd(after_blobs) {
-                text = rest.trim_start().to_owned();
+                text = rest.trim_start_matches(' ').to_owned();
                 reply = true;
                 continue;
             }
             if let Some(rest) = blob(head)
-                && !rest.trim().is_empty()
+                && !rest.trim_matches(' ').is_empty()
             {
-                text = rest.trim_start().to_owned();
+                text = rest.trim_start_matches(' ').to_owned();
                 continue;
             }
             text = head.to_owned();
@@ -111,7 +112,7 @@ pub fn base_subject(subject: &str) -> (String, bool) {
         if let Some(inner) =
             strip_prefix_nocase(&text, "[fwd:").and_then(|rest| rest.strip_suffix(']'))
         {
-            text = inner.trim().to_owned();
+            text = inner.trim_matches(' ').to_owned();
             reply = true;
             continue;
         }
@@ -135,8 +136,9 @@ fn strip_suffix_nocase<'a>(text: &'a str, suffix: &str) -> Option<&'a str> {
 /// `[…]` and what follows.
 fn blob(text: &str) -> Option<&str> {
     let inner = text.strip_prefix('[')?;
-    let end = inner.find(['[', ']'])?;
-    inner[end..].strip_prefix(']').map(str::trim_start)
+    // BLOBCHAR is ASCII without the brackets.
+    let end = inner.find(|c: char| matches!(c, '[' | ']') || !c.is_ascii())?;
+    inner[end..].strip_prefix(']').map(|rest| rest.trim_start_matches(' '))
 }
 
 fn skip_blobs(mut text: &str) -> &str {
@@ -149,7 +151,7 @@ fn skip_blobs(mut text: &str) -> &str {
 /// `Re:`, `Fw:`, `Fwd:`, with a blob before the colon.
 fn refwd(text: &str) -> Option<&str> {
     let rest = ["re", "fwd", "fw"].iter().find_map(|word| strip_prefix_nocase(text, word))?;
-    let rest = rest.trim_start();
+    let rest = rest.trim_start_matches(' ');
     blob(rest).unwrap_or(rest).strip_prefix(':')
 }
 
@@ -170,6 +172,26 @@ mod tests {
             ("Re:", "", true),
             ("Reply: x", "Reply: x", false),
             ("", "", false),
+            // A blob stays where it is all there is, and only the last of several.
+            ("[a] [b]", "[b]", false),
+            ("Re: [a] [b] ", "[b]", true),
+            ("[a][b] Re [c] : [d] x", "x", true),
+            ("re[1]:re[2]:fwd[3]: x", "x", true),
+            // The trailers come first, also within [fwd: ].
+            ("Re: x (fwd) (FWD)", "x", true),
+            ("[Fwd: [list] Re: x (fwd)]", "x", true),
+            ("[fwd: [fwd: x]]", "x", true),
+            ("Re: [Fwd: ]", "", true),
+            ("(fwd)", "", true),
+            // These are no leaders.
+            ("Re : x", "x", true),
+            ("Re x: y", "Re x: y", false),
+            ("Aw: x", "Aw: x", false),
+            ("[ä] x", "[ä] x", false),
+            ("[a[b] x", "[a[b] x", false),
+            ("x [fwd: y]", "x [fwd: y]", false),
+            ("\u{a0}Re: x", "\u{a0}Re: x", false),
+            ("tab\there  and\r\n there", "tab here and there", false),
         ] {
             assert_eq!(base_subject(subject), (base.to_owned(), reply), "{subject}");
         }

@@ -1,7 +1,8 @@
 //! ENVELOPE and BODYSTRUCTURE as IMAP writes them (RFC 3501, 7.4.2).
 
 use super::address;
-use super::mime::{Part, field, parameterized};
+use super::mime::{Part, field};
+use super::parameters::parameterized;
 
 /// A string: quoted where it can be, else a literal.
 pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -81,7 +82,8 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
     if part.is_multipart() {
         if part.children.is_empty() {
             // RFC 3501 wants at least one body.
-            out.extend_from_slice(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0)");
+            out.extend_from_slice(b"(\"TEXT\" \"PLAIN\" NIL NIL NIL \"7BIT\" 0 0");
+            out.extend_from_slice(if extended { b" NIL NIL NIL NIL)" } else { b")" });
         }
         for child in &part.children {
             structure(out, raw, child, extended);
@@ -97,9 +99,14 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
         out.push(b')');
         return;
     }
-    string(out, part.kind.to_ascii_uppercase().as_bytes());
-    out.push(b' ');
-    string(out, part.subtype.to_ascii_uppercase().as_bytes());
+    if part.is_message() && part.children.is_empty() {
+        // Deeper than is read: without the inner envelope it cannot be told as a message.
+        out.extend_from_slice(b"\"APPLICATION\" \"OCTET-STREAM\"");
+    } else {
+        string(out, part.kind.to_ascii_uppercase().as_bytes());
+        out.push(b' ');
+        string(out, part.subtype.to_ascii_uppercase().as_bytes());
+    }
     out.push(b' ');
     parameters(out, &part.parameters);
     for name in ["content-id", "content-description"] {
@@ -107,8 +114,10 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
         nstring(out, field(header, name).as_deref());
     }
     out.push(b' ');
-    let encoding = field(header, "content-transfer-encoding").filter(|e| !e.is_empty());
-    string(out, &encoding.unwrap_or_else(|| b"7BIT".to_vec()).to_ascii_uppercase());
+    // A token, perhaps with a comment (RFC 2045, 6.1).
+    let encoding = field(header, "content-transfer-encoding").map(|value| parameterized(&value).0);
+    let encoding = encoding.filter(|encoding| !encoding.is_empty());
+    string(out, encoding.unwrap_or_else(|| "7bit".into()).to_ascii_uppercase().as_bytes());
     let body = &raw[part.body.clone()];
     out.extend_from_slice(format!(" {}", body.len()).as_bytes());
     if part.is_message()
@@ -119,7 +128,7 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
         out.push(b' ');
         structure(out, raw, inner, extended);
         out.extend_from_slice(format!(" {}", lines(body)).as_bytes());
-    } else if part.kind == "text" || part.is_message() {
+    } else if part.kind == "text" {
         out.extend_from_slice(format!(" {}", lines(body)).as_bytes());
     }
     if extended {
@@ -131,10 +140,10 @@ pub fn structure(out: &mut Vec<u8>, raw: &[u8], part: &Part, extended: bool) {
     out.push(b')');
 }
 
-/// Lines of a body; a last one without a line end counts.
+/// Lines of a body: its line ends, as every server counts them. The one before a boundary belongs
+/// to the boundary (RFC 2046, 5.1.1).
 fn lines(body: &[u8]) -> usize {
-    let ends = body.iter().filter(|byte| **byte == b'\n').count();
-    ends + usize::from(body.last().is_some_and(|byte| *byte != b'\n'))
+    body.iter().filter(|byte| **byte == b'\n').count()
 }
 
 fn parameters(out: &mut Vec<u8>, parameters: &[(String, String)]) {

@@ -5,6 +5,7 @@ use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 
 use super::mime::{self, Part};
+use super::parameters::parameterized;
 
 /// The most bytes of decoded text that one message gives to a search.
 const MAX_TEXT: usize = 32 << 20;
@@ -77,7 +78,7 @@ pub fn header(raw_header: &[u8], name: &str) -> Option<String> {
 }
 
 /// All text of a message's body: text parts decoded, headers of inner messages, nothing of
-/// pictures and other files.
+/// pictures and other files, nor of the headers of parts: `html` is not in every message.
 pub fn body(raw: &[u8], part: &Part) -> String {
     let mut out = String::new();
     collect(raw, part, &mut out);
@@ -90,7 +91,7 @@ fn collect(raw: &[u8], part: &Part, out: &mut String) {
     }
     if part.is_message() {
         for inner in &part.children {
-            out.push_str(&decoded(&raw[inner.header.clone()]));
+            out.push_str(&decoded(&mime::unfolded(&raw[inner.header.clone()])));
             out.push('\n');
             collect(raw, inner, out);
         }
@@ -105,7 +106,7 @@ fn collect(raw: &[u8], part: &Part, out: &mut String) {
     let encoding =
         mime::field(&raw[part.header.clone()], "content-transfer-encoding").unwrap_or_default();
     let bytes = &raw[part.body.clone()];
-    let bytes = match encoding.to_ascii_lowercase().as_slice() {
+    let bytes = match parameterized(&encoding).0.as_bytes() {
         b"base64" => base64_decode(bytes),
         b"quoted-printable" => quoted_printable_decode(bytes),
         _ => None,

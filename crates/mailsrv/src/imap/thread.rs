@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-/// The most Message-IDs that are taken of one message.
+/// The most Message-IDs that are taken of one field.
 const MAX_REFERENCES: usize = 100;
 
 /// A message to be put into threads.
@@ -30,32 +30,42 @@ impl Leaf {
         if references.is_empty() {
             references = ids("in-reply-to").into_iter().take(1).collect();
         }
-        let subject = super::text::header(header, "subject").unwrap_or_default();
-        let (subject, reply) = super::sort::base_subject(&subject);
+        let (subject, reply) = super::sort::subject(header);
         Self {
             id,
             message_id: ids("message-id").into_iter().next(),
             references,
-            date: super::sort::sent(header).unwrap_or(received),
+            date: super::sent::sent(header).map_or(received, |sent| sent.seconds),
             subject: (subject.to_uppercase(), reply),
         }
     }
 }
 
-/// The Message-IDs in a value, without the angle brackets.
+/// The Message-IDs in a value, without the angle brackets; of very many the last ones, which are
+/// nearest to the message.
 fn message_ids(value: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(value);
-    let mut ids = Vec::new();
-    let mut rest = text.as_ref();
-    while let Some(start) = rest.find('<') {
-        let Some(end) = rest[start..].find('>') else { break };
-        let id = &rest[start + 1..start + end];
-        if !id.is_empty() && ids.len() < MAX_REFERENCES {
-            ids.push(id.to_owned());
+    let pieces = text.split('<').skip(1).filter_map(|piece| piece.split_once('>'));
+    let mut ids: Vec<String> =
+        pieces.map(|(id, _)| id).filter(|id| id.contains('@')).map(normal).collect();
+    let first = ids.len().saturating_sub(MAX_REFERENCES);
+    ids.split_off(first)
+}
+
+/// A Message-ID as it is compared: `<"a b"@x>` and `<"a\ b"@x>` are one, and so are `<"a"@x>` and
+/// `<a@x>` (RFC 5256, 3).
+fn normal(id: &str) -> String {
+    let mut out = String::with_capacity(id.len());
+    let (mut quoted, mut chars) = (false, id.chars());
+    while let Some(c) = chars.next() {
+        match c {
+            '"' => quoted = !quoted,
+            '\\' if quoted => out.extend(chars.next()),
+            c if c.is_ascii_whitespace() && !quoted => {}
+            c => out.push(c),
         }
-        rest = &rest[start + end + 1..];
     }
-    ids
+    out
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,7 +81,9 @@ pub fn threads(leaves: &[Leaf]) -> String {
     forest.link();
     let roots: Vec<usize> =
         (0..forest.nodes.len()).filter(|at| forest.nodes[*at].parent.is_none()).collect();
-    let roots = forest.prune(roots);
+    let mut roots = forest.prune(roots);
+    // By date first: which of two threads takes in the other depends on it.
+    roots.sort_by_key(|root| forest.key(*root));
     let roots = forest.by_subject(roots);
     let roots = forest.sorted(roots);
     let mut out = String::new();
@@ -122,8 +134,10 @@ impl Forest<'_> {
                 }
                 parent = Some(node);
             }
+            // What the message itself says counts more than what others said of it, also when
+            // that is nothing.
+            self.release(own);
             if let Some(parent) = parent {
-                self.release(own);
                 self.adopt(parent, own);
             }
         }
@@ -267,7 +281,7 @@ impl Forest<'_> {
         self.first_leaf(node).map_or((0, 0), |leaf| (leaf.date, leaf.id))
     }
 
-    /// Steps 4 and 6: siblings by date.
+    /// Step 6: siblings by date.
     fn sorted(&mut self, mut roots: Vec<usize>) -> Vec<usize> {
         for node in 0..self.nodes.len() {
             let mut children = std::mem::take(&mut self.nodes[node].children);
@@ -355,6 +369,70 @@ mod tests {
             leaf(8, &[], "Re: z", 4),
         ];
         assert_eq!(threads(&leaves), "((3)(6))(7 8)");
+    }
+
+    #[test]
+    fn rfc5256_3_message_ids_are_compared_without_their_quotes() {
+        let ids = |text: &str| message_ids(text.as_bytes());
+        assert_eq!(ids("<\"a\"@x> (see) <b@x>\t<c @x>"), ["a@x", "b@x", "c@x"]);
+        assert_eq!(ids("<\"a \\\" b\"@x> <> <none> <open"), ["a \" b@x"]);
+        let many: String = (0..150).map(|n| format!("<{n}@x>")).collect();
+        assert_eq!(ids(&many).last().map(String::as_str), Some("149@x"));
+        let header = b"In-Reply-To: your message <a@x> and <b@x>\r\nMessage-ID: <c@x>\r\n\r\n";
+        assert_eq!(Leaf::read(1, header, 0).references, ["a@x"]);
+        let header = b"References: nothing\r\nIn-Reply-To: <a@x>\r\n\r\n";
+        assert_eq!(Leaf::read(1, header, 0).references, ["a@x"]);
+    }
+
+    #[test]
+    fn rfc5256_3_1b_a_message_without_references_has_no_parent() {
+        // The second says that 3 answers 1; 3 itself says that it answers nobody.
+        let leaves = [leaf(1, &[], "a", 1), leaf(2, &["m1", "m3"], "b", 2), leaf(3, &[], "c", 3)];
+        assert_eq!(threads(&leaves), "(1)(3 2)");
+        // Of two with one id, the first has it.
+        let mut twice = [leaf(1, &[], "a", 1), leaf(2, &[], "b", 2), leaf(3, &["m1"], "c", 3)];
+        twice[1].message_id = Some("m1".into());
+        assert_eq!(threads(&twice), "(1 3)(2)");
+    }
+
+    #[test]
+    fn rfc5256_3_5_threads_of_one_subject_join_by_date() {
+        // Two that are no replies: a new root over both, in the order of their dates.
+        let leaves = [leaf(1, &[], "s", 9), leaf(2, &[], "s", 3), leaf(3, &[], "Re: s", 1)];
+        assert_eq!(threads(&leaves), "((2 3)(1))");
+        let leaves = [leaf(1, &[], "s", 9), leaf(2, &[], "s", 3)];
+        assert_eq!(threads(&leaves), "((2)(1))");
+        // A reply that came first goes below the message that is none.
+        let leaves = [leaf(1, &[], "Re: s", 1), leaf(2, &[], "s", 3)];
+        assert_eq!(threads(&leaves), "(2 1)");
+        // Two replies to something that is not here.
+        let leaves = [leaf(1, &[], "Re: s", 1), leaf(2, &[], "Fwd: s", 3)];
+        assert_eq!(threads(&leaves), "((1)(2))");
+        // A thread without its first message takes in the others.
+        let leaves = [
+            leaf(1, &["gone"], "Re: s", 5),
+            leaf(2, &["gone"], "Re: s", 6),
+            leaf(3, &[], "Re: s", 1),
+        ];
+        assert_eq!(threads(&leaves), "((3)(1)(2))");
+        // An empty subject joins nothing.
+        let leaves = [leaf(1, &[], "", 1), leaf(2, &[], "Re:", 2)];
+        assert_eq!(threads(&leaves), "(1)(2)");
+    }
+
+    #[test]
+    fn rfc5256_3_empty_containers_go_at_every_depth() {
+        // gone1 > gone2 > 1, 2: below the root nothing empty stays; at the root one over several.
+        let leaves = [leaf(1, &["gone1", "gone2"], "a", 1), leaf(2, &["gone1", "gone2"], "b", 2)];
+        assert_eq!(threads(&leaves), "((1)(2))");
+        let leaves = [leaf(1, &["gone1", "gone2", "gone3"], "a", 1)];
+        assert_eq!(threads(&leaves), "(1)");
+        let leaves = [
+            leaf(1, &[], "a", 1),
+            leaf(2, &["m1", "gone"], "b", 3),
+            leaf(3, &["m1", "gone"], "c", 2),
+        ];
+        assert_eq!(threads(&leaves), "(1 (3)(2))");
     }
 
     #[test]

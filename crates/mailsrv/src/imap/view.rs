@@ -4,10 +4,10 @@
 //! it may not while FETCH, STORE or SEARCH runs. So the view keeps the UIDs it told of, and
 //! [`View::sync`] works out what the client must be told to come to the mailbox's present state.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::store::{Mailbox, Message};
+use crate::store::{Change, Flags, Mailbox, Message};
 
 /// What a session has told its client about a mailbox.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct View {
     known: Vec<(u32, u64)>,
     /// UIDs that are `\Recent` in this session.
     pub recent: BTreeSet<u32>,
+    /// Keywords that were told in FLAGS, by their lower case.
+    keywords: BTreeMap<String, String>,
     /// The mailbox as it was looked at last.
     messages: Arc<Vec<Message>>,
 }
@@ -43,14 +45,50 @@ impl View {
     /// The mailbox at SELECT.
     pub fn new(name: String, read_only: bool, mailbox: &Mailbox, recent: BTreeSet<u32>) -> Self {
         let known = mailbox.messages.iter().map(|message| (message.uid, message.modseq)).collect();
-        Self {
+        let mut view = Self {
             mailbox: name,
             read_only,
             validity: mailbox.validity,
             known,
             recent,
+            keywords: BTreeMap::new(),
             messages: mailbox.messages.clone(),
+        };
+        for message in mailbox.messages.iter() {
+            view.learn(&message.flags);
         }
+        view
+    }
+
+    /// What lets a commit fail where another mailbox goes by this one's name by now.
+    pub fn same(&self, account: &str) -> Change {
+        Change::Same {
+            account: account.to_owned(),
+            mailbox: self.mailbox.clone(),
+            validity: self.validity,
+        }
+    }
+
+    /// Takes note of keywords; whether one of them is new, so that FLAGS must be told before a
+    /// FETCH names it (RFC 3501, 7.2.6).
+    pub fn learn(&mut self, flags: &Flags) -> bool {
+        let before = self.keywords.len();
+        for keyword in flags.keywords() {
+            self.keywords.entry(keyword.to_ascii_lowercase()).or_insert_with(|| keyword.clone());
+        }
+        self.keywords.len() > before
+    }
+
+    /// The flags of the mailbox as FLAGS tells them.
+    pub fn flags(&self) -> String {
+        let keywords: String =
+            self.keywords.values().map(|keyword| format!(" {keyword}")).collect();
+        format!("\\Answered \\Flagged \\Deleted \\Seen \\Draft{keywords}")
+    }
+
+    /// The flags that can be changed for good, as PERMANENTFLAGS tells them.
+    pub fn permanent_flags(&self) -> String {
+        if self.read_only { String::new() } else { format!("{} \\*", self.flags()) }
     }
 
     /// How many messages the client knows of.
@@ -90,16 +128,24 @@ impl View {
     /// exist. UIDs that do not exist are passed over.
     pub fn resolve(&self, set: &super::command::Set, by_uid: bool) -> Option<Vec<(u32, u32)>> {
         if by_uid {
-            let ranges = set.ranges(self.last_uid());
-            let hit = |uid: u32| ranges.iter().any(|(a, b)| (*a..=*b).contains(&uid));
-            return Some(self.all().filter(|(_, uid)| hit(*uid)).collect());
+            let last = self.last_uid();
+            return Some(self.all().filter(|(_, uid)| set.has(*uid, last)).collect());
         }
-        let ranges = set.ranges(self.count());
-        if ranges.iter().any(|(first, last)| *first == 0 || *last > self.count()) {
+        let count = self.count();
+        let (first, last) = set.ends(count)?;
+        if first == 0 || last > count {
             return None;
         }
-        let hit = |number: u32| ranges.iter().any(|(a, b)| (*a..=*b).contains(&number));
-        Some(self.all().filter(|(number, _)| hit(*number)).collect())
+        let at = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let known = self.known.get(at(first) - 1..at(last)).unwrap_or_default();
+        let named = (first..).zip(known).filter(|(number, _)| set.has(*number, count));
+        Some(named.map(|(number, (uid, _))| (number, *uid)).collect())
+    }
+
+    /// Whether the client knows the message as it was at this modification sequence.
+    pub fn knows(&self, uid: u32, modseq: u64) -> bool {
+        let at = self.known.binary_search_by_key(&uid, |(uid, _)| *uid);
+        at.is_ok_and(|at| self.known[at].1 >= modseq)
     }
 
     /// Takes note that the client knows the message at this modification sequence.
@@ -222,9 +268,14 @@ mod tests {
     fn rfc3501_6_4_8_sets_by_number_must_exist_and_by_uid_need_not() {
         use crate::imap::command::Set;
         let view = view(&[(2, 1), (4, 1)]);
-        assert_eq!(view.resolve(&Set(vec![(Some(1), None)]), false).unwrap().len(), 2);
-        assert_eq!(view.resolve(&Set(vec![(Some(3), Some(3))]), false), None);
-        assert_eq!(view.resolve(&Set(vec![(Some(9), None)]), true).unwrap(), [(2, 4)]);
-        assert_eq!(view.resolve(&Set(vec![(Some(9), Some(12))]), true).unwrap(), []);
+        let set = |a, b| Set::new([(a, b)]);
+        assert_eq!(view.resolve(&set(Some(1), None), false).unwrap().len(), 2);
+        assert_eq!(view.resolve(&set(None, Some(2)), false).unwrap(), [(2, 4)]);
+        assert_eq!(view.resolve(&set(Some(3), Some(3)), false), None);
+        assert_eq!(view.resolve(&set(Some(9), None), true).unwrap(), [(2, 4)]);
+        assert_eq!(view.resolve(&set(Some(9), Some(12)), true).unwrap(), []);
+        let empty = self::view(&[]);
+        assert_eq!(empty.resolve(&set(None, None), false), None);
+        assert_eq!(empty.resolve(&set(None, None), true).unwrap(), []);
     }
 }

@@ -22,6 +22,16 @@ pub enum Change {
         /// Its name.
         account: String,
     },
+    /// Does nothing, but lets the whole commit fail where the mailbox is not the one that a
+    /// session has open: it was deleted or renamed, and another may go by its name now.
+    Same {
+        /// Whose.
+        account: String,
+        /// Its name.
+        mailbox: String,
+        /// The UIDVALIDITY that it must have.
+        validity: u32,
+    },
     /// Makes a mailbox.
     Create {
         /// Whose.
@@ -38,7 +48,8 @@ pub enum Change {
         /// Its name.
         mailbox: String,
     },
-    /// Renames a mailbox and those below it; of INBOX the messages are moved (RFC 3501, 6.3.5).
+    /// Renames a mailbox and those below it, also where only those exist; of INBOX the messages
+    /// are moved (RFC 3501, 6.3.5).
     Rename {
         /// Whose.
         account: String,
@@ -175,6 +186,8 @@ pub enum Outcome {
         modseq: u64,
         /// Messages left alone because of `unchanged_since`.
         modified: Vec<u32>,
+        /// Messages that were changed, with their modification sequence before.
+        changed: Vec<(u32, u64)>,
     },
     /// Messages are gone.
     Expunged {
@@ -193,7 +206,13 @@ pub enum Outcome {
 impl Change {
     /// Whether the change must be on disk before it is answered for.
     pub(crate) fn durable(&self) -> bool {
-        !matches!(self, Self::Flags { .. } | Self::ClaimRecent { .. } | Self::Subscribe { .. })
+        !matches!(
+            self,
+            Self::Flags { .. }
+                | Self::ClaimRecent { .. }
+                | Self::Subscribe { .. }
+                | Self::Same { .. }
+        )
     }
 }
 
@@ -269,6 +288,13 @@ impl Planner<'_> {
             }
             Change::RemoveAccount { account } => {
                 self.put(Record::NoAccount { account })?;
+                Ok(Outcome::Done)
+            }
+            Change::Same { account, mailbox, validity } => {
+                let mailbox = canonical(&mailbox);
+                if self.mailbox(&account, &mailbox)?.validity != validity {
+                    return Err(Error::NoMailbox(mailbox));
+                }
                 Ok(Outcome::Done)
             }
             Change::Create { account, mailbox, special } => {
@@ -445,7 +471,7 @@ impl Planner<'_> {
         unchanged_since: Option<u64>,
     ) -> Result<Outcome, Error> {
         let found = self.mailbox(&account, &mailbox)?;
-        let (mut set, mut modified) = (Vec::new(), Vec::new());
+        let (mut set, mut modified, mut before) = (Vec::new(), Vec::new(), Vec::new());
         for message in uids.iter().filter_map(|uid| found.by_uid(*uid)) {
             if unchanged_since.is_some_and(|since| message.modseq > since) {
                 modified.push(message.uid);
@@ -457,26 +483,27 @@ impl Planner<'_> {
                 FlagChange::Remove => message.flags.without(flags),
             };
             if changed != message.flags {
+                before.push((message.uid, message.modseq));
                 set.push((message.uid, changed));
             }
         }
         if set.is_empty() {
-            return Ok(Outcome::Flagged { modseq: 0, modified });
+            return Ok(Outcome::Flagged { modseq: 0, modified, changed: before });
         }
         let modseq = found.modseq + 1;
         self.put(Record::Flags { account, mailbox, modseq, set })?;
-        Ok(Outcome::Flagged { modseq, modified })
+        Ok(Outcome::Flagged { modseq, modified, changed: before })
     }
 
     fn rename(&mut self, account: &str, mailbox: &str, to: &str) -> Result<Outcome, Error> {
         let (mailbox, to) = (canonical(mailbox), checked(to)?);
-        let source = self.mailbox(account, &mailbox)?.messages.clone();
+        let source = self.mailbox(account, &mailbox).map(|m| m.messages.clone());
         if self.mailbox(account, &to).is_ok() {
             return Err(Error::Exists(to));
         }
         if mailbox == "INBOX" {
             self.make(account, &to, None)?;
-            let uids: Vec<u32> = source.iter().map(|m| m.uid).collect();
+            let uids: Vec<u32> = source?.iter().map(|m| m.uid).collect();
             self.copy(account, &mailbox, &uids, &to, None)?;
             self.expunge(account, &mailbox, uids)?;
             return Ok(Outcome::Done);
@@ -491,7 +518,13 @@ impl Planner<'_> {
             .get(account)
             .map(|a| a.mailboxes.keys().filter(|n| n.starts_with(&below)).cloned().collect())
             .unwrap_or_default();
-        let mut moves = vec![(mailbox.clone(), to.clone())];
+        if names.is_empty() {
+            source.as_ref().map_err(Error::clone)?;
+        }
+        let mut moves = Vec::new();
+        if source.is_ok() {
+            moves.push((mailbox.clone(), to.clone()));
+        }
         moves.extend(names.into_iter().map(|name| {
             let target = format!("{to}{SEPARATOR}{}", &name[below.len()..]);
             (name, target)

@@ -1,4 +1,7 @@
 """Every verb of Python's imaplib: PLAIN PORT, TLS PORT, CA FILE."""
+import base64
+import hashlib
+import hmac
 import imaplib
 import ssl
 import sys
@@ -63,6 +66,33 @@ def every_verb(m, user):
     assert m.logout()[0] == "BYE"
 
 
+def scram(user, password):
+    """A client of SCRAM-SHA-256 (RFC 5802, 7677) for imaplib's authenticate."""
+    first = f"n={user},r=rOprNGfwEbeRWgbNEkqO"
+    state = {}
+
+    def respond(challenge):
+        if "first" not in state:
+            state["first"] = challenge.decode()
+            if not challenge:
+                del state["first"]
+                state["asked"] = True
+                return ("n,," + first).encode()
+            parts = dict(part.split("=", 1) for part in state["first"].split(","))
+            salted = hashlib.pbkdf2_hmac("sha256", password.encode(), base64.b64decode(parts["s"]), int(parts["i"]))
+            key = hmac.digest(salted, b"Client Key", "sha256")
+            bare = f"c=biws,r={parts['r']}"
+            message = ",".join([first, state["first"], bare]).encode()
+            signature = hmac.digest(hashlib.sha256(key).digest(), message, "sha256")
+            proof = bytes(a ^ b for a, b in zip(key, signature))
+            server = hmac.digest(hmac.digest(salted, b"Server Key", "sha256"), message, "sha256")
+            state["server"] = b"v=" + base64.b64encode(server)
+            return f"{bare},p={base64.b64encode(proof).decode()}".encode()
+        assert challenge == state["server"], "the server does not know the password"
+        return b""
+    return respond
+
+
 every_verb(imaplib.IMAP4("127.0.0.1", plain), "u1")
 every_verb(imaplib.IMAP4_SSL("127.0.0.1", tls, ssl_context=context), "u2")
 m = imaplib.IMAP4("127.0.0.1", plain)
@@ -70,4 +100,16 @@ ok(m.starttls(ssl_context=context))
 assert "STARTTLS" not in m.capabilities
 ok(m.authenticate("PLAIN", lambda _: b"\0u1\0pw"))
 m.logout()
+m = imaplib.IMAP4("127.0.0.1", plain)
+ok(m.authenticate("SCRAM-SHA-256", scram("u1", "pw")))
+m.logout()
+m = imaplib.IMAP4("127.0.0.1", plain)
+ok(m.login_cram_md5("u1", "pw"))
+m.logout()
+m = imaplib.IMAP4("127.0.0.1", plain)
+try:
+    m.authenticate("SCRAM-SHA-256", scram("u1", "wrong"))
+    raise SystemExit("a wrong password was taken")
+except imaplib.IMAP4.error as error:
+    assert "AUTHENTICATIONFAILED" in str(error), error
 print("every verb works")

@@ -35,7 +35,21 @@ impl Lab {
 
     /// Starts one with another configuration.
     pub async fn start_with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// Another server with what is on the disk of this one now, as after `kill -9`: the old one
+    /// still holds its folder, so the new one gets its bytes.
+    pub async fn restart(&self) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let from = format!("{}/.", self.folder.path().display());
+        let copied =
+            std::process::Command::new("cp").arg("-a").arg(from).arg(folder.path()).status();
+        assert!(copied.unwrap().success());
+        Self::start_in(folder, |_| {}).await
+    }
+
+    async fn start_in(folder: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::new("lab.test", folder.path());
         config.listen = [127, 0, 0, 1].into();
         for protocol in Protocol::ALL {
