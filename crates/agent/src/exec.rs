@@ -14,8 +14,9 @@ use crate::reaper::Own;
 /// The most that is taken of each output, in bytes; the rest is read and dropped. Both fit into
 /// one frame.
 const MAX_OUTPUT: u64 = 1 << 20;
-/// Where commands are looked for.
-pub(crate) const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// Where commands are looked for. First where no process of the node can write, so that a student's
+/// own `ping` is not what a check runs.
+pub(crate) const PATH: &str = "/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin";
 /// What a killed command's pipes may take to close.
 const GRACE: Duration = Duration::from_millis(200);
 

@@ -3,14 +3,10 @@
 use std::ffi::OsString;
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 /// How long a starting agent has to open its socket.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -21,7 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Exit code 0 when a side ended, 1 when there is no agent.
 pub fn relay(args: Vec<OsString>) -> ExitCode {
     let path = args.first().map_or(Path::new(node::paths::AGENT_SOCKET), Path::new);
-    let joined = connect(path).and_then(join);
+    // What passes through here is what checks believe: no process of the node may reach in.
+    let closed = nix::sys::prctl::set_dumpable(false).map_err(std::io::Error::from);
+    let joined = closed.and_then(|()| connect(path)).and_then(|stream| {
+        if args.is_empty() {
+            must_be_first(&stream)?;
+        }
+        join(stream)
+    });
     match joined {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -32,63 +35,39 @@ pub fn relay(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-/// Connects, as soon as the socket is there and accepts.
+/// Refuses to speak to any process but the node's first: another may have put a socket of its own in
+/// the agent's place.
+fn must_be_first(stream: &UnixStream) -> std::io::Result<()> {
+    use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+    let listener = getsockopt(stream, PeerCredentials)?.pid();
+    match listener {
+        1 => Ok(()),
+        other => Err(std::io::Error::other(format!(
+            "process {other} listens in the agent's place, so nothing that it says counts; \
+             `labctl restart` of the node makes the socket anew"
+        ))),
+    }
+}
+
+/// Connects, as soon as the socket is there and accepts. It is looked for again and again: watches of
+/// folders are counted by user for the whole machine, so a node has none.
 fn connect(path: &Path) -> std::io::Result<UnixStream> {
     let deadline = Instant::now() + PATIENCE;
-    let mut watch = None;
+    let mut pause = Duration::from_millis(1);
     loop {
         match UnixStream::connect(path) {
             Ok(stream) => return Ok(stream),
             // Not there yet, or the one that an agent before this left behind.
             Err(error)
-                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) =>
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused)
+                    && Instant::now() < deadline =>
             {
-                let left = deadline.saturating_duration_since(Instant::now());
-                if left.is_zero() {
-                    return Err(error);
-                }
-                // The first time round only watches, for what came before the watch did not wake
-                // it; then the connection is tried once more.
-                match &watch {
-                    None => watch = Some(watch_folder(path)?),
-                    Some((inotify, folder)) => {
-                        wait(inotify, left)?;
-                        if Some(folder.as_path()) != path.parent() {
-                            // The folder above was watched: the next one may be there now.
-                            watch = None;
-                        }
-                    }
-                }
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(20));
             }
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Watches the folder of `path`, or the nearest one above it that exists.
-fn watch_folder(path: &Path) -> std::io::Result<(Inotify, std::path::PathBuf)> {
-    let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
-    let flags = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
-    let mut folder = path.parent().unwrap_or(Path::new("/"));
-    loop {
-        match inotify.add_watch(folder, flags) {
-            Ok(_) => return Ok((inotify, folder.into())),
-            Err(error) => match folder.parent() {
-                Some(above) => folder = above,
-                None => return Err(error.into()),
-            },
-        }
-    }
-}
-
-/// Waits until something happens in the watched folder.
-fn wait(inotify: &Inotify, left: Duration) -> std::io::Result<()> {
-    let mut fds = [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)];
-    // A socket is made before it accepts, and its folder tells only of the first: look again soon.
-    let left = left.min(Duration::from_millis(20));
-    poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX))?;
-    let _ = inotify.read_events();
-    Ok(())
 }
 
 fn join(stream: UnixStream) -> std::io::Result<()> {

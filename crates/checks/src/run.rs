@@ -17,7 +17,7 @@ use crate::explain::explain;
 use crate::judge::{Judged, judge, normal};
 use crate::kinds::{Attempt, attempt};
 use crate::trial::{Failure, Trial};
-use crate::verdict::{Explanation, Outcome, Report, SCHEMA, Verdict};
+use crate::verdict::{Explanation, Outcome, Report, SCHEMA, Verdict, plain};
 use crate::world::World;
 
 /// The pause after a failed attempt, doubled up to [`LONGEST_PAUSE`].
@@ -316,7 +316,7 @@ impl Trying<'_> {
             tell(Event::Attempt {
                 name: self.name.to_owned(),
                 seconds: start.elapsed().as_secs_f64(),
-                why,
+                why: plain(why),
             });
             tokio::select! {
                 () = cancel.cancelled() => return None,
@@ -325,7 +325,8 @@ impl Trying<'_> {
             pause = (pause * 2).min(LONGEST_PAUSE);
         };
         let seconds = start.elapsed().as_secs_f64();
-        let tried = |verdict, message, explanation| {
+        let tried = |verdict, message, explanation: Option<Explanation>| {
+            let (message, explanation) = (plain(message), explanation.map(Explanation::plain));
             Some(Tried { verdict, seconds, attempts, message, explanation })
         };
         match judged {

@@ -80,6 +80,28 @@ pub struct Explanation {
     pub walked: Vec<Rung>,
 }
 
+/// Text for people to read. Nodes say what their students let them say: with control characters in it
+/// a banner could paint another verdict over its own.
+pub(crate) fn plain(text: String) -> String {
+    let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
+    match text.contains(bad) {
+        true => text.replace(bad, "\u{fffd}"),
+        false => text,
+    }
+}
+
+impl Explanation {
+    /// The same, see [`plain`].
+    pub(crate) fn plain(mut self) -> Self {
+        self.says = plain(self.says);
+        self.evidence = self.evidence.into_iter().map(plain).collect();
+        for rung in &mut self.walked {
+            rung.says = plain(std::mem::take(&mut rung.says));
+        }
+        self
+    }
+}
+
 /// One layer that was looked at.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Rung {
@@ -152,6 +174,12 @@ impl Report {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_node_says_moves_no_cursor() {
+        let text = plain("220 \u{1b}[2K\rPASS\n\tnext \u{9b}".into());
+        assert_eq!(text, "220 \u{fffd}[2K\u{fffd}PASS\n\tnext \u{fffd}");
+    }
 
     pub(crate) fn outcome(name: &str, verdict: Verdict, points: f64) -> Outcome {
         Outcome {

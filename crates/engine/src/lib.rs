@@ -6,6 +6,7 @@
 //! An engine keeps its state where it lives (Docker's labels, the supervisor's folder), never in a
 //! file beside the lab, so every verb works from any shell, after a crash or a reboot.
 
+mod calls;
 mod deployment;
 pub mod docker;
 pub mod embedded;

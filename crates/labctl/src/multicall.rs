@@ -20,6 +20,7 @@ fn inner(name: &str) -> Option<Program> {
         "agent" => agent::main,
         "relay" => agent::relay,
         "supervisor" => engine::embedded::supervisor_main,
+        engine::docker::DEAFEN => engine::docker::deafen_main,
         "dnsd" => dnsd::main,
         "dhcpd" => dhcpd::main,
         "mailsrv" => mailsrv::main,

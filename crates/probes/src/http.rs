@@ -63,6 +63,9 @@ pub struct Outcome {
     pub headers: Vec<(String, String)>,
     /// The body as text, cut at `max_body`; bytes that are no text are replaced.
     pub body: String,
+    /// The same as it came; only in the process that asked.
+    #[serde(skip)]
+    pub raw: Vec<u8>,
     /// Bytes of body received.
     pub body_bytes: u64,
     /// Whether the body was cut.
@@ -173,6 +176,7 @@ async fn talk<S: AsyncRead + AsyncWrite + Unpin>(
             reason,
             cut: bytes > body.len() as u64,
             body: String::from_utf8_lossy(&body).into_owned(),
+            raw: body,
             body_bytes: bytes,
             headers,
             certificate: None,

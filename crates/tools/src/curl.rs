@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use probes::http::{Outcome, Request};
 use probes::{Env, Layer};
 
-use crate::getopt::{Given, fail, print, run};
+use crate::getopt::{Given, fail, run};
 
 const USAGE: &str = "usage: curl [-v] [-i] [-I] [-s] [-k] [-o FILE] [-H 'Name: value'] [-X METHOD] [-m seconds] URL";
 
@@ -52,17 +52,19 @@ async fn curl(args: Vec<OsString>) -> Result<(), (String, u8)> {
     if given.has('f') && outcome.status >= 400 {
         return Err((format!("The requested URL returned error: {}", outcome.status), 22));
     }
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     if given.has('I') || given.has('i') {
-        text.push_str(&head(&outcome, ""));
-        text.push_str("\r\n");
+        bytes.extend_from_slice(head(&outcome, "").as_bytes());
+        bytes.extend_from_slice(b"\r\n");
     }
-    text.push_str(&outcome.body);
+    bytes.extend_from_slice(&outcome.raw);
     match given.value('o') {
-        Some(file) if file != "-" => std::fs::write(file, text)
+        Some(file) if file != "-" => std::fs::write(file, bytes)
             .map_err(|error| (format!("cannot write {file}: {error}"), 23)),
         _ => {
-            print(text);
+            let mut output = std::io::stdout().lock();
+            // A reader that has gone away wants no more.
+            let _ = output.write_all(&bytes).and_then(|()| output.flush());
             Ok(())
         }
     }

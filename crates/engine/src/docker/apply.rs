@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 
 use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, Ipam, IpamConfig,
-    NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig, ResourcesUlimits, RestartPolicy,
+    NetworkConnectRequest, NetworkCreateRequest, NetworkingConfig, RestartPolicy,
     RestartPolicyNameEnum, VolumeCreateRequest,
 };
 use bollard::query_parameters::CreateContainerOptionsBuilder;
@@ -14,7 +14,7 @@ use ipnet::Ipv4Net;
 use sha2::{Digest, Sha256};
 
 use super::observe::{self, Objects};
-use super::{Docker, connect, image, inline, labels, parallel, remove, subnets};
+use super::{Docker, confine, connect, image, inline, labels, parallel, remove, subnets};
 use crate::error::{Error, Result};
 use crate::{Changes, Deployment, Event, NodeSpec, Progress};
 
@@ -22,9 +22,6 @@ use crate::{Changes, Deployment, Event, NodeSpec, Progress};
 const MEMORY: i64 = 256 << 20;
 /// Processes of a node where the lab says nothing.
 const PROCESSES: i64 = 256;
-/// The largest file a node may write, in bytes: bounds what a hostile root can put into the few
-/// files that Docker keeps on the host for a container.
-const FILE_SIZE: i64 = 64 << 20;
 
 /// What is to do.
 pub struct Plan {
@@ -159,15 +156,27 @@ pub async fn apply(
     let image = image::ensure(&docker.api, &docker.commands, || {
         progress(Event { subject: "image".into(), what: "loading" });
     });
-    let (image, plan) = tokio::try_join!(image, plan(docker, deployment))?;
+    let (image, plan, security) =
+        tokio::try_join!(image, plan(docker, deployment), confine::security(docker))?;
     write_document(docker, deployment, &plan.found).await?;
     clear(docker, deployment, &plan, progress).await?;
     let mut networks = plan.kept.clone();
     networks.extend(create_networks(docker, deployment, &plan.new_networks, progress).await?);
     let addresses = addresses(deployment, &plan, &networks)?;
-    let site =
-        Site { docker, deployment, image: &image, networks: &networks, addresses: &addresses };
+    let site = Site {
+        docker,
+        deployment,
+        image: &image,
+        networks: &networks,
+        addresses: &addresses,
+        security: &security,
+    };
     let mut work = Vec::new();
+    let ids: Vec<String> = networks.values().map(|(id, _)| id.clone()).collect();
+    let whose = (deployment.lab.as_str(), deployment.instance.as_str());
+    if !plan.new_networks.is_empty() {
+        work.push(confine::guard(docker, &image, whose, ids).boxed());
+    }
     for node in &deployment.nodes {
         if plan.new_nodes.contains(node.name()) {
             work.push(create_node(&site, node, progress).boxed());
@@ -417,10 +426,12 @@ struct Site<'a> {
     image: &'a str,
     networks: &'a BTreeMap<String, (String, Ipv4Net)>,
     addresses: &'a Addresses,
+    /// The nodes' security options.
+    security: &'a [String],
 }
 
 async fn create_node(site: &Site<'_>, node: &NodeSpec, progress: Progress<'_>) -> Result<()> {
-    let Site { docker, deployment, image, networks, addresses } = *site;
+    let Site { docker, deployment, image, networks, addresses, security } = *site;
     let name = node.name();
     progress(Event { subject: name.to_owned(), what: "creating" });
     let mut all = labels::common(&deployment.lab, &deployment.instance);
@@ -467,7 +478,11 @@ async fn create_node(site: &Site<'_>, node: &NodeSpec, progress: Progress<'_>) -
         labels: Some(all.clone()),
         stop_signal: Some("SIGTERM".into()),
         stop_timeout: Some(2),
-        host_config: Some(host_config(node, first.as_ref().map(|(id, _)| id.clone()))),
+        host_config: Some(HostConfig {
+            security_opt: Some(security.to_vec()),
+            readonly_paths: Some(confine::read_only()),
+            ..host_config(node, first.as_ref().map(|(id, _)| id.clone()))
+        }),
         networking_config: first.map(|(id, endpoint)| NetworkingConfig {
             endpoints_config: Some(HashMap::from([(id, endpoint)])),
         }),
@@ -539,6 +554,7 @@ fn limits(node: &NodeSpec) -> HostConfig {
         pids_limit: Some(node.limits.processes.map_or(PROCESSES, i64::from)),
         nano_cpus: node.limits.cpu.map(|share| (share * 1e9) as i64),
         security_opt: Some(vec!["no-new-privileges".into()]),
+        log_config: Some(confine::log()),
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::UNLESS_STOPPED),
             ..RestartPolicy::default()
@@ -552,10 +568,14 @@ fn host_config(node: &NodeSpec, network: Option<String>) -> HostConfig {
     let sysctl = |name: &str, value: &str| (format!("net.ipv4.{name}"), value.to_owned());
     let tmpfs =
         |path: &str, options: &str| (path.to_owned(), format!("rw,nosuid,nodev,noexec,{options}"));
-    let mut folders =
-        HashMap::from([tmpfs("/tmp", "size=16m,mode=1777"), tmpfs("/run", "size=8m,mode=755")]);
+    let mut folders = HashMap::from([
+        tmpfs("/tmp", "size=16m,nr_inodes=4096,mode=1777"),
+        tmpfs("/run", "size=8m,nr_inodes=4096,mode=755"),
+    ]);
     if let Some(bytes) = node.limits.disk {
-        folders.extend([tmpfs(node::paths::STATE, &format!("size={bytes},mode=755"))]);
+        let files = (bytes / 4096).clamp(1 << 10, 1 << 16);
+        let options = format!("size={bytes},nr_inodes={files},mode=755");
+        folders.extend([tmpfs(node::paths::STATE, &options)]);
     }
     HostConfig {
         network_mode: Some(network.unwrap_or_else(|| "none".into())),
@@ -572,11 +592,7 @@ fn host_config(node: &NodeSpec, network: Option<String>) -> HostConfig {
             ("net.ipv6.conf.all.disable_ipv6".to_owned(), "1".to_owned()),
         ])),
         tmpfs: Some(folders),
-        ulimits: Some(vec![ResourcesUlimits {
-            name: Some("fsize".into()),
-            soft: Some(FILE_SIZE),
-            hard: Some(FILE_SIZE),
-        }]),
+        ulimits: Some(confine::ulimits()),
         ..limits(node)
     }
 }

@@ -3,6 +3,7 @@
 //! All state is labels. The traps this code walks around are told in `docs/engines.md`.
 
 mod apply;
+mod confine;
 mod connect;
 pub mod image;
 pub mod inline;
@@ -11,6 +12,8 @@ mod observe;
 mod remove;
 mod subnets;
 mod talk;
+
+pub use confine::{DEAFEN, deafen_main};
 
 use std::collections::HashMap;
 use std::future::Future;

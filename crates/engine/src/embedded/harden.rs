@@ -1,7 +1,7 @@
 //! What a node's processes may not do: capabilities, system calls, resources.
 //!
-//! The same on Docker: all capabilities dropped but three, no new privileges, a system call filter.
-//! Names follow Docker's own default profile; what it forbids without `CAP_SYS_ADMIN` is forbidden.
+//! The same on Docker: all capabilities dropped but three, no new privileges, the system call filter of
+//! [`crate::calls`].
 #![allow(unsafe_code)] // prctl, setrlimit and prlimit have no safe form for these arguments.
 
 use std::collections::BTreeMap;
@@ -14,88 +14,11 @@ use seccompiler::{
 };
 
 use crate::Limits;
+use crate::calls::{self, DESCRIPTORS, FAMILIES, FILE_SIZE, FORBIDDEN, OPTIONS, TIMERS};
 
 /// What is left to a node: addresses and filters, raw packets, ports below 1024.
 const CAPABILITIES: [Capability; 3] =
     [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW, Capability::CAP_NET_BIND_SERVICE];
-
-/// Bytes of the largest file a process of a node may write.
-const FILE_SIZE: u64 = 64 << 20;
-
-/// Flags of `clone` that make namespaces.
-const NAMESPACES: u64 = (libc::CLONE_NEWNS
-    | libc::CLONE_NEWUTS
-    | libc::CLONE_NEWIPC
-    | libc::CLONE_NEWUSER
-    | libc::CLONE_NEWPID
-    | libc::CLONE_NEWNET
-    | libc::CLONE_NEWCGROUP) as u64;
-
-/// System calls that nodes do not need and that reach out of a node or deep into the kernel.
-const FORBIDDEN: &[i64] = &[
-    // file systems and roots
-    libc::SYS_mount,
-    libc::SYS_umount2,
-    libc::SYS_pivot_root,
-    libc::SYS_chroot,
-    libc::SYS_fsopen,
-    libc::SYS_fsconfig,
-    libc::SYS_fsmount,
-    libc::SYS_fspick,
-    libc::SYS_move_mount,
-    libc::SYS_open_tree,
-    libc::SYS_mount_setattr,
-    libc::SYS_open_by_handle_at,
-    libc::SYS_name_to_handle_at,
-    libc::SYS_quotactl,
-    libc::SYS_swapon,
-    libc::SYS_swapoff,
-    libc::SYS_fanotify_init,
-    // namespaces
-    libc::SYS_unshare,
-    libc::SYS_setns,
-    libc::SYS_sethostname,
-    libc::SYS_setdomainname,
-    // other processes
-    libc::SYS_ptrace,
-    libc::SYS_process_vm_readv,
-    libc::SYS_process_vm_writev,
-    libc::SYS_process_madvise,
-    libc::SYS_pidfd_getfd,
-    libc::SYS_kcmp,
-    // the kernel itself
-    libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
-    libc::SYS_init_module,
-    libc::SYS_finit_module,
-    libc::SYS_delete_module,
-    libc::SYS_bpf,
-    libc::SYS_perf_event_open,
-    libc::SYS_userfaultfd,
-    libc::SYS_io_uring_setup,
-    libc::SYS_io_uring_enter,
-    libc::SYS_io_uring_register,
-    libc::SYS_reboot,
-    libc::SYS_acct,
-    libc::SYS_syslog,
-    libc::SYS_vhangup,
-    libc::SYS_settimeofday,
-    libc::SYS_clock_settime,
-    libc::SYS_clock_adjtime,
-    libc::SYS_adjtimex,
-    // keys of the host's user
-    libc::SYS_keyctl,
-    libc::SYS_add_key,
-    libc::SYS_request_key,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_iopl,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_ioperm,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_modify_ldt,
-    #[cfg(target_arch = "x86_64")]
-    libc::SYS_kexec_load,
-];
 
 /// The compiled filters, in the order in which they are to be installed.
 #[derive(Clone, Debug)]
@@ -110,10 +33,10 @@ impl Filters {
             condition.and_then(|condition| SeccompRule::new(vec![condition]))
         };
         let mut rules: BTreeMap<i64, Vec<SeccompRule>> =
-            FORBIDDEN.iter().map(|call| (*call, Vec::new())).collect();
+            FORBIDDEN.iter().map(|(_, call)| (*call, Vec::new())).collect();
         // A thread or a process is fine, a namespace is not.
         let mut clone = Vec::new();
-        for bit in (0..32).map(|bit| 1u64 << bit).filter(|bit| NAMESPACES & bit != 0) {
+        for bit in calls::namespaces() {
             let condition =
                 SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::MaskedEq(bit), bit);
             clone.push(SeccompRule::new(vec![condition.map_err(backend)?]).map_err(backend)?);
@@ -121,14 +44,17 @@ impl Filters {
         rules.insert(libc::SYS_clone, clone);
         // Typing into another's terminal.
         rules.insert(libc::SYS_ioctl, vec![eq(1, libc::TIOCSTI).map_err(backend)?]);
-        // The hypervisor's sockets and the kernel's cipher interface.
-        rules.insert(
-            libc::SYS_socket,
-            vec![
-                eq(0, libc::AF_VSOCK as u64).map_err(backend)?,
-                eq(0, libc::AF_ALG as u64).map_err(backend)?,
-            ],
-        );
+        let families = FAMILIES.map(|family| eq(0, family as u64).map_err(backend));
+        rules.insert(libc::SYS_socket, families.into_iter().collect::<Result<_, _>>()?);
+        let options = OPTIONS.map(|(level, name)| {
+            let equals = |index: u8, value: libc::c_int| {
+                let size = SeccompCmpArgLen::Dword;
+                SeccompCondition::new(index, size, SeccompCmpOp::Eq, value as u64)
+            };
+            let both = equals(1, level).and_then(|level| Ok(vec![level, equals(2, name)?]));
+            both.and_then(SeccompRule::new).map_err(backend)
+        });
+        rules.insert(libc::SYS_setsockopt, options.into_iter().collect::<Result<_, _>>()?);
         // The same calls by their x32 numbers, which the architecture check lets through.
         if cfg!(target_arch = "x86_64") {
             let twins: Vec<_> =
@@ -209,8 +135,11 @@ pub(super) fn limit(limits: &Limits, own_user: bool, control_groups: bool) -> io
         Ok(())
     };
     set(Resource::RLIMIT_CORE, 0)?;
-    set(Resource::RLIMIT_NOFILE, 8192)?;
+    set(Resource::RLIMIT_NOFILE, DESCRIPTORS)?;
     set(Resource::RLIMIT_FSIZE, FILE_SIZE)?;
+    set(Resource::RLIMIT_SIGPENDING, TIMERS)?;
+    // Message queues are counted by user as well, and nothing in a node has any.
+    set(Resource::RLIMIT_MSGQUEUE, 0)?;
     if own_user {
         let processes = limits.processes.unwrap_or(super::cgroup::PROCESSES);
         set(Resource::RLIMIT_NPROC, processes.into())?;

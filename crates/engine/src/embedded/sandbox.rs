@@ -1,7 +1,7 @@
 //! The namespaces of a supervisor, and the parts of which every node's root is made.
 //!
 //! The supervisor leaves the host's file system: its root is a small tmpfs with `/base` (the
-//! program, the libraries it has mapped, devices; all read-only), `/state` (the nodes' own files),
+//! program, the libraries it has mapped, devices; all read-only), `/state` (a tmpfs for each node),
 //! `/dir` (the instance's folder) and the host's `/proc` and `/sys`. Nothing of it can be seen from
 //! the host, and all of it ends with the supervisor.
 
@@ -20,8 +20,8 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 use super::cgroup::Cgroups;
 use super::process::Doing;
 
-/// Bytes of all nodes' files together where the instance sets no limit.
-const DISK: u64 = 512 << 20;
+/// Bytes of the supervisor's own root: empty files and folders on which others are shown.
+const OWN: u64 = 4 << 20;
 
 /// Devices of a node.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
@@ -35,6 +35,8 @@ pub(super) struct Sandbox {
     pub(super) cgroups: Cgroups,
     /// The folders of `/base` that a node gets.
     pub(super) folders: Vec<String>,
+    /// Bytes of the nodes' files, where the instance bounds them: no node has more.
+    pub(super) disk: Option<u64>,
 }
 
 /// Whether this process has what the engine needs without a user namespace.
@@ -70,7 +72,7 @@ pub(super) fn enter(folder: &Path, commands: &[String], disk: Option<u64>) -> io
     make_private()?;
     let root = folder.join("root");
     make_folder(&root)?;
-    let size = format!("mode=755,size={}", disk.unwrap_or(DISK));
+    let size = format!("mode=755,size={OWN}");
     mount_new("tmpfs", &root, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, &size)?;
     for name in ["base", "state", "dir", "proc", "sys", "old"] {
         make_folder(&root.join(name))?;
@@ -82,7 +84,7 @@ pub(super) fn enter(folder: &Path, commands: &[String], disk: Option<u64>) -> io
     change_root(&root)?;
     quiet_ipv6();
     let cgroups = Cgroups::find(Path::new("/sys/fs/cgroup"));
-    Ok(Sandbox { own_user, cgroups, folders })
+    Ok(Sandbox { own_user, cgroups, folders, disk })
 }
 
 /// Makes `root`, a mount, the root of this mount namespace, and leaves the old one.
@@ -145,7 +147,7 @@ fn make_base(base: &Path, libraries: &[PathBuf], commands: &[String]) -> io::Res
     for library in libraries {
         let inside = base.join(library.strip_prefix("/").unwrap_or(library));
         fs::create_dir_all(inside.parent().unwrap_or(base)).doing("making a library's folder")?;
-        bind_file(library, &inside, true)?;
+        bind_file(library, &inside)?;
         for name in names_of(library) {
             // The loader looks here whatever the distribution calls its own folders.
             make_folder(&base.join("lib"))?;
@@ -168,7 +170,9 @@ fn make_base(base: &Path, libraries: &[PathBuf], commands: &[String]) -> io::Res
     make_folder(&dev)?;
     make_folder(&dev.join("pts"))?;
     for device in DEVICES {
-        bind_file(&Path::new("/dev").join(device), &dev.join(device), false)?;
+        // Read-only: the device can still be written, but its mode, which is the host's, cannot be
+        // changed by a node whose root owns it.
+        bind_file(&Path::new("/dev").join(device), &dev.join(device))?;
     }
     for (name, target) in [
         ("ptmx", "pts/ptmx"),
@@ -198,7 +202,7 @@ fn show_program(to: &Path) -> io::Result<()> {
     let path = fs::read_link(running).doing("finding the program")?;
     let same = identity(running).doing("finding the program")?;
     if identity(&path).is_ok_and(|there| there == same) {
-        return bind_file(&path, to, true);
+        return bind_file(&path, to);
     }
     fs::copy(running, to).doing("copying the program")?;
     fs::set_permissions(to, fs::Permissions::from_mode(0o755)).doing("copying the program")
@@ -239,10 +243,11 @@ pub(super) fn bind(from: &Path, to: &Path, below: bool) -> io::Result<()> {
     ))
 }
 
-fn bind_file(from: &Path, to: &Path, protect: bool) -> io::Result<()> {
+/// Shows a file at `to`, read-only.
+fn bind_file(from: &Path, to: &Path) -> io::Result<()> {
     fs::write(to, "").doing(&format!("making {}", to.display()))?;
     bind(from, to, false)?;
-    if protect { read_only(to) } else { Ok(()) }
+    read_only(to)
 }
 
 /// Makes one mount read-only; flags that an outer namespace has locked are kept.

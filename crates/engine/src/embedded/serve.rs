@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
@@ -137,8 +139,21 @@ async fn control(node: &Node) -> Result<OwnedFd> {
     let deadline = Instant::now() + PATIENCE;
     let mut pause = Duration::from_millis(1);
     loop {
+        let first = node.first().map(|first| first.pid());
         let error = match agent_socket(&root_of(node.name())) {
-            Ok(socket) => return Ok(socket),
+            Ok((socket, listener)) if Some(listener) == first => return Ok(socket),
+            // A node that has just been started anew is looked at again.
+            Ok((_, listener)) if first.is_some() && first == node.first().map(|now| now.pid()) => {
+                return Err(Error::failed(
+                    format!("connecting to the agent of {}", node.name()),
+                    format!(
+                        "process {listener} of the node listens in the agent's place, so nothing \
+                         that it says counts; `labctl restart {}` makes the socket anew",
+                        node.name()
+                    ),
+                ));
+            }
+            Ok(_) => io::Error::other("it is being started again"),
             Err(error) => error,
         };
         if !node.alive() {
@@ -158,8 +173,9 @@ async fn control(node: &Node) -> Result<OwnedFd> {
 }
 
 /// Connects to a socket in a node's files. Each step is opened without following links, so that a
-/// node cannot point its supervisor elsewhere.
-fn agent_socket(root: &Path) -> io::Result<OwnedFd> {
+/// node cannot point its supervisor elsewhere. With it comes the process that listens, as the kernel
+/// noted it: any process of the node can put a socket of its own in the agent's place.
+fn agent_socket(root: &Path) -> io::Result<(OwnedFd, u32)> {
     let flags = libc::O_PATH | libc::O_NOFOLLOW;
     let open = |path: &Path| fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
     let mut at = open(root)?;
@@ -175,7 +191,9 @@ fn agent_socket(root: &Path) -> io::Result<OwnedFd> {
         return Err(io::ErrorKind::NotFound.into());
     }
     let path = format!("/proc/self/fd/{}", at.as_raw_fd());
-    Ok(std::os::unix::net::UnixStream::connect(path)?.into())
+    let socket = std::os::unix::net::UnixStream::connect(path)?;
+    let peer = getsockopt(&socket, PeerCredentials)?;
+    Ok((socket.into(), peer.pid().unsigned_abs()))
 }
 
 /// A command from its start to its end.

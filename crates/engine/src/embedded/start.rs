@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use nix::mount::MsFlags;
+use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::Pid;
 
@@ -23,6 +23,12 @@ use super::sandbox::{
     Sandbox, bind, change_root, make_folder, map_user, mount_new, quiet_ipv6, read_only,
 };
 use crate::NodeSpec;
+
+/// Bytes of a node's files where neither it nor its instance sets a limit.
+const DISK: u64 = 64 << 20;
+
+/// A node may have one file for so many bytes of its disk: inodes are memory of the kernel.
+const SMALLEST_FILE: u64 = 4096;
 
 /// The child's word that its network namespace exists.
 pub(super) const READY: u8 = b'\x06';
@@ -74,10 +80,38 @@ pub(super) fn root_of(node: &str) -> PathBuf {
     Path::new("/state").join(node)
 }
 
+/// Makes the file system of a node's own files, where it is not there from an earlier start. Each
+/// node has its own, so that none can take the room, or the inodes, of another.
+fn make_disk(root: &Path, spec: &NodeSpec, whole: Option<u64>) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    make_folder(root)?;
+    let above = root.parent().unwrap_or(root);
+    if fs::symlink_metadata(root)?.dev() != fs::symlink_metadata(above)?.dev() {
+        return Ok(());
+    }
+    let size = spec.limits.disk.unwrap_or(DISK).min(whole.unwrap_or(u64::MAX));
+    let files = (size / SMALLEST_FILE).clamp(1 << 10, 1 << 16);
+    let options = format!("mode=755,size={size},nr_inodes={files}");
+    mount_new("tmpfs", root, MsFlags::MS_NOSUID | MsFlags::MS_NODEV, &options)
+}
+
+/// Removes a node's files.
+pub(super) fn remove_disk(node: &str) -> io::Result<()> {
+    let root = root_of(node);
+    if !root.exists() {
+        return Ok(());
+    }
+    match umount2(&root, MntFlags::MNT_DETACH) {
+        // Its birth failed before the mount.
+        Ok(()) | Err(nix::errno::Errno::EINVAL) => fs::remove_dir(&root),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 /// Makes the child and returns at once.
 pub(super) fn bear(birth: &Birth<'_>) -> io::Result<Born> {
     let root = root_of(birth.spec.name());
-    make_folder(&root)?;
+    make_disk(&root, birth.spec, birth.sandbox.disk)?;
     let (report, report_child) = io::pipe()?;
     let (go_child, go) = io::pipe()?;
     let (log, log_child) = io::pipe()?;
@@ -155,7 +189,7 @@ fn make_root(sandbox: &Sandbox, root: &Path) -> io::Result<()> {
         bind(&Path::new("/base").join(folder), &root.join(folder), true)?;
     }
     for folder in ["proc", "sys", "etc", "run", "tmp", "var", "var/lib", "root"] {
-        make_folder(&root.join(folder))?;
+        own_folder(&root.join(folder))?;
     }
     let quiet = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount_new("proc", &root.join("proc"), quiet, "")?;
@@ -169,7 +203,38 @@ fn make_root(sandbox: &Sandbox, root: &Path) -> io::Result<()> {
         MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
         "newinstance,ptmxmode=0666,mode=0620",
     )?;
-    change_root(root)
+    change_root(root)?;
+    guard_loader()
+}
+
+/// Makes a folder in a node's files. What a process of the node has put in its place, such as a link
+/// that leads the supervisor elsewhere, goes.
+fn own_folder(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => return Ok(()),
+        Ok(_) => fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    make_folder(path)
+}
+
+/// Takes the loader's settings from the node: by `ld.so.preload`, or a library named in `ld.so.cache`,
+/// code of the student's would run in the agent when the node is started again. `/etc` is a mount
+/// point of its own, because a mount point can be neither renamed nor removed.
+fn guard_loader() -> io::Result<()> {
+    let etc = Path::new("/etc");
+    bind(etc, etc, false)?;
+    for name in ["ld.so.preload", "ld.so.cache"] {
+        let file = etc.join(name);
+        match fs::symlink_metadata(&file) {
+            Ok(there) if there.is_dir() => fs::remove_dir_all(&file)?,
+            Ok(_) => fs::remove_file(&file)?,
+            Err(_) => {}
+        }
+        fs::write(&file, "").doing("making the loader's files")?;
+        bind(Path::new("/dev/null"), &file, false)?;
+    }
+    Ok(())
 }
 
 /// What must be set while `/proc/sys` can be written.
@@ -210,7 +275,9 @@ fn loopback_up() -> io::Result<()> {
 }
 
 /// Hides what Docker hides of `/proc` and `/sys`, and makes the rest of it read-only. Settings of
-/// the node's own network stay writable: they belong to its namespace.
+/// the node's own network stay writable: they belong to its namespace. All of `/proc`, not only what
+/// Docker makes read-only: the mode of `/proc/meminfo` is one for the whole machine and belongs to
+/// root, which a node's root is, and the memory of the agent is a file there.
 fn mask() -> io::Result<()> {
     const HIDDEN_FILES: [&str; 6] = [
         "/proc/kcore",
@@ -221,24 +288,15 @@ fn mask() -> io::Result<()> {
         "/proc/kallsyms",
     ];
     const HIDDEN_FOLDERS: [&str; 4] = ["/proc/acpi", "/proc/asound", "/proc/scsi", "/sys/firmware"];
-    const READ_ONLY: [&str; 5] =
-        ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
     for file in HIDDEN_FILES.iter().map(Path::new).filter(|file| file.exists()) {
         bind(Path::new("/dev/null"), file, false)?;
     }
     for folder in HIDDEN_FOLDERS.iter().map(Path::new).filter(|folder| folder.is_dir()) {
         mount_new("tmpfs", folder, MsFlags::MS_RDONLY | MsFlags::MS_NOSUID, "size=4k")?;
     }
-    let (network, aside) = (Path::new("/proc/sys/net"), Path::new("/run/.net"));
-    fs::create_dir_all(aside).doing("setting the network's settings aside")?;
-    bind(network, aside, false)?;
-    for path in READ_ONLY.iter().map(Path::new).filter(|path| path.exists()) {
-        bind(path, path, false)?;
-        read_only(path)?;
-    }
-    nix::mount::mount(Some(aside), network, None::<&str>, MsFlags::MS_MOVE, None::<&str>)
-        .doing("putting the network's settings back")?;
-    fs::remove_dir(aside)
+    let network = Path::new("/proc/sys/net");
+    bind(network, network, false)?;
+    read_only(Path::new("/proc"))
 }
 
 /// The files a node starts with. What was in `/run` and `/tmp` before goes, as at every boot.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -23,7 +23,7 @@ use super::plan;
 use super::process::{self, Doing};
 use super::running::Node;
 use super::sandbox::{self, Sandbox};
-use super::start::root_of;
+use super::start;
 use super::wire::{self, Failure, Reply, Request, Status};
 use super::{cgroup, serve};
 use crate::{Changes, Deployment, Error, NodeSpec, PATIENCE, Result};
@@ -357,11 +357,8 @@ impl Supervisor {
         }
         let gone = self.sandbox.cgroups.remove_node(&self.group, name);
         errors.extend(gone.err().map(|e| Error::failed(format!("{name}'s control groups"), e)));
-        let root: PathBuf = root_of(name);
-        if root.exists() {
-            let gone = std::fs::remove_dir_all(root);
-            errors.extend(gone.err().map(|e| Error::failed(format!("{name}'s files"), e)));
-        }
+        let gone = start::remove_disk(name);
+        errors.extend(gone.err().map(|e| Error::failed(format!("{name}'s files"), e)));
         Error::collect(errors)
     }
 

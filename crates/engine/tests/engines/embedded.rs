@@ -297,7 +297,7 @@ pub fn inside() -> ExitCode {
         let (code, out, _) = lab.run("a", &["see"]).await;
         assert_eq!(code, 0);
         assert!(out.contains("CapEff: 0000000000003400"), "{out}");
-        let (code, out, _) = lab.run("a", &["forbidden", "embedded"]).await;
+        let (code, out, _) = lab.run("a", &["forbidden"]).await;
         assert_eq!((code, out.trim()), (0, ""));
         let size = engine::TerminalSize { columns: 80, rows: 24 };
         let (code, out, _) = lab.run_with("b", &["tty"], Some(b"quit\n"), Some(size)).await;
