@@ -14,7 +14,7 @@ mod common;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, UdpSocket};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -31,14 +31,14 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[test]
 fn a_hostile_student_of_the_embedded_engine_gets_nowhere() {
     if usable("embedded") {
-        besiege("embedded", &[]);
+        besiege("embedded");
     }
 }
 
 #[test]
 fn a_hostile_student_of_docker_nodes_gets_nowhere() {
     if usable("docker") {
-        besiege("docker", &[]);
+        besiege("docker");
     }
 }
 
@@ -52,9 +52,9 @@ struct Siege {
     _folder: tempfile::TempDir,
 }
 
-fn besiege(engine: &'static str, isolation: &[&str]) {
+fn besiege(engine: &'static str) {
     let listeners = Listeners::open();
-    let siege = Siege::begin(engine, isolation);
+    let siege = Siege::begin(engine);
     let green = |when: &str| {
         let ran = siege.victim.run(&["verify"]);
         assert_eq!(ran.code, 0, "{engine}: the victim {when}:\n{}{}", ran.out, ran.err);
@@ -145,7 +145,7 @@ fn figure(text: &str, name: &str) -> i64 {
 }
 
 impl Siege {
-    fn begin(engine: &'static str, isolation: &[&str]) -> Self {
+    fn begin(engine: &'static str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("attack");
         let source = root().join("tests/hostile/attack.c");
@@ -170,7 +170,6 @@ impl Siege {
         };
         let mut up = vec!["class", "--class", &name, "up", LAB, "--students", "victim,attacker"];
         up.extend(["--memory", "288", "--processes", "150", "--cpu", "0.7", "--disk", "48"]);
-        up.extend(isolation);
         let output = siege.class.command(&up).env(MARK.0, MARK.1).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         std::thread::scope(|scope| {

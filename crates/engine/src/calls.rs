@@ -123,8 +123,6 @@ pub(crate) const FORBIDDEN: &[(&str, i64)] = calls![
     SYS_sysfs "sysfs",
     #[cfg(target_arch = "x86_64")]
     SYS__sysctl "_sysctl",
-    #[cfg(target_arch = "x86_64")]
-    SYS_create_module "create_module",
 ];
 
 /// What only 32-bit programs can call, and a container engine lets them. `socketcall` hides its

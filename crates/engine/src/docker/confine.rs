@@ -19,7 +19,7 @@ use futures::StreamExt;
 
 use super::{Docker, connect, labels};
 use crate::calls;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// The first word by which this program is the one in [`guard`]'s container.
 pub const DEAFEN: &str = "deafen";
