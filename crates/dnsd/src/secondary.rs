@@ -163,24 +163,17 @@ async fn tell(service: Arc<Service>, origin: Name) {
     let authority = service.authority();
     let Some(held) = authority.get(&origin) else { return };
     let Some(zone) = &held.zone else { return };
-    let Some(set) = zone.soa_set() else { return };
+    let soa = zone.soa_records(&origin);
+    if soa.is_empty() {
+        return;
+    }
     let mut told = tokio::task::JoinSet::new();
     for server in &held.settings.notify {
         let server = server.0;
         let mut query = Message::query(rand::random(), origin.clone(), RecordType::SOA, false);
         query.flags = Flags(4 << 11 | Flags::AA);
         query.edns = None;
-        query.answers = set
-            .data
-            .iter()
-            .map(|data| Record {
-                name: origin.clone(),
-                kind: RecordType::SOA,
-                class: 1,
-                ttl: set.ttl,
-                data: data.clone(),
-            })
-            .collect();
+        query.answers = soa.clone();
         let (service, origin) = (service.clone(), origin.clone());
         told.spawn(async move {
             let mut wait = Duration::from_secs(2);

@@ -7,7 +7,7 @@ mod show;
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use dnswire::{Name, RecordType};
+use dnswire::{Name, Record, RecordType};
 
 pub use build::build;
 pub use look::Look;
@@ -165,5 +165,18 @@ impl Zone {
     /// The zone's SOA record's set.
     pub fn soa_set(&self) -> Option<&Set> {
         self.apex().and_then(|(_, node)| node.set(RecordType::SOA))
+    }
+
+    /// The start of authority as records: what a notification and a question for changes carry.
+    pub fn soa_records(&self, origin: &Name) -> Vec<Record> {
+        let Some(set) = self.soa_set() else { return Vec::new() };
+        let record = |data| Record {
+            name: origin.clone(),
+            kind: RecordType::SOA,
+            class: 1,
+            ttl: set.ttl,
+            data,
+        };
+        set.data.iter().cloned().map(record).collect()
     }
 }

@@ -144,22 +144,31 @@ fn wanted(typed: Option<&str>, console: &Console) -> Result<Option<String>, Stri
     typed.map(|typed| console.names().resolve(typed).map(|(name, _)| name)).transpose()
 }
 
+/// The interfaces that were asked for: one, or all.
+async fn chosen(
+    typed: Option<&str>,
+    console: &Console,
+    system: &dyn System,
+) -> Result<Vec<InterfaceState>, String> {
+    let only = wanted(typed, console)?;
+    let mut all = ordered(console, system).await;
+    all.retain(|interface| only.as_ref().is_none_or(|only| *only == interface.name));
+    Ok(all)
+}
+
+fn state_line(interface: &InterfaceState, console: &Console) -> String {
+    let (status, protocol) = states(interface);
+    format!("{} is {status}, line protocol is {protocol}\n", label(console, &interface.name))
+}
+
 async fn ip_interface(
     typed: Option<&str>,
     console: &Console,
     system: &dyn System,
 ) -> Result<String, String> {
-    let only = wanted(typed, console)?;
     let mut text = String::new();
-    for interface in ordered(console, system).await {
-        if only.as_ref().is_some_and(|only| *only != interface.name) {
-            continue;
-        }
-        let (status, protocol) = states(&interface);
-        text += &format!(
-            "{} is {status}, line protocol is {protocol}\n",
-            label(console, &interface.name)
-        );
+    for interface in chosen(typed, console, system).await? {
+        text += &state_line(&interface, console);
         match interface.address {
             Some(net) => {
                 text += &format!(
@@ -186,18 +195,10 @@ async fn interfaces(
     console: &Console,
     system: &dyn System,
 ) -> Result<String, String> {
-    let only = wanted(typed, console)?;
     let mut text = String::new();
-    for interface in ordered(console, system).await {
-        if only.as_ref().is_some_and(|only| *only != interface.name) {
-            continue;
-        }
-        let (status, protocol) = states(&interface);
+    for interface in chosen(typed, console, system).await? {
         let mac = dotted(&interface.mac).to_lowercase();
-        text += &format!(
-            "{} is {status}, line protocol is {protocol}\n",
-            label(console, &interface.name)
-        );
+        text += &state_line(&interface, console);
         text += &format!("  Hardware is Ethernet, address is {mac} (bia {mac})\n");
         let entry = console.config().interface(&interface.name);
         let description = entry.and_then(|entry| entry.description.clone());

@@ -45,18 +45,8 @@ async fn stream(
     let kind = if old.is_some() { RecordType::IXFR } else { RecordType::AXFR };
     let mut query = Message::query(rand::random(), origin.clone(), kind, false);
     query.edns = None;
-    if let Some(set) = old.and_then(Zone::soa_set) {
-        query.authority = set
-            .data
-            .iter()
-            .map(|data| Record {
-                name: origin.clone(),
-                kind: RecordType::SOA,
-                class: 1,
-                ttl: set.ttl,
-                data: data.clone(),
-            })
-            .collect();
+    if let Some(old) = old {
+        query.authority = old.soa_records(origin);
     }
     let text = |error: upstream::Error| error.to_string();
     let mut stream = upstream::connect(&query, primary).await.map_err(text)?;

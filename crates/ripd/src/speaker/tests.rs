@@ -1,5 +1,6 @@
 use super::*;
 use crate::wire::Key;
+use crate::wire::{Entry, INFINITY};
 use proptest::prelude::*;
 
 /// Routers and the cables between them, all in memory: a network that loses nothing.
