@@ -94,8 +94,11 @@ impl Agent {
             self.problem(failed);
         }
         files::name(&self.config);
+        self.tell_programs();
         self.set_up_firewall();
-        if let Some(router) = &self.router {
+        // Where the lab has no such service, the file there is the console's of before a restart.
+        let written = self.config.services.iter().any(|own| own.name == router::dhcp::SERVICE);
+        if let Some(router) = self.router.as_ref().filter(|_| written) {
             router.read_dhcp(&files::place(router::dhcp::FILE));
         }
         if let Err(error) = self.set_up_network().await {
@@ -193,6 +196,9 @@ pub(crate) async fn run(config: Config) -> Result<(), Error> {
     let socket = Path::new(node::paths::AGENT_SOCKET);
     let listener = node::admin::bind(socket).map_err(|source| Error::Socket { source })?;
     let changes = Changes::default();
+    if let Err(error) = services::hear_services(changes.clone()) {
+        log::say(format_args!("services are looked at from time to time only: {error}"));
+    }
     let kept = Kept::load(Path::new(node::paths::STATE).join("agent/state.json"));
     let written = config.router.clone();
     let router = written.map(|written| Router::new(written, kept.get().router)).transpose();

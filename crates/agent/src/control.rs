@@ -44,6 +44,7 @@ impl Agent {
             }
             Request::Admin { service, request } => self.admin(&service, request, &channel).await,
             Request::Link { network, action } => self.link(&network, action).await,
+            Request::Configure(change) => json(self.configure_host(change).await.map_err(refused)?),
             Request::Exec { command, timeout_ms } => {
                 json(exec::run(&command, Duration::from_millis(timeout_ms)).await?)
             }
@@ -65,6 +66,7 @@ impl Agent {
     /// What the node's clients know now.
     pub(crate) fn env(&self) -> probes::Env {
         let mut env = probes::Env::from_config(&self.config);
+        env.mail = self.mail().as_ref().map(Into::into);
         env.refresh(Path::new("/etc/resolv.conf"), Path::new("/etc/hosts"));
         env
     }
@@ -195,11 +197,17 @@ impl Agent {
                 interfaces.push(packets::capture::Interface { name, network });
             }
         }
-        let (sender, mut batches) = tokio::sync::mpsc::channel(16);
+        let keylog = self.config.keylog.then(|| Path::new(node::paths::KEYLOG));
+        let mut keys = keylog.map(crate::keylog::Tail::begin);
+        let (sender, mut batches) = tokio::sync::mpsc::channel(4);
         let capturing = packets::capture::run(interfaces, snaplen, sender);
         // The receiver goes when the client is gone, and with it the capture.
         let forwarding = async move {
-            while let Some(batch) = batches.recv().await {
+            while let Some(mut batch) = batches.recv().await {
+                // A program writes a key before it sends what is encrypted with it.
+                if let Some(keys) = &mut keys {
+                    batch.keys = keys.lines();
+                }
                 channel.item(&batch).await?;
             }
             Ok::<(), Error>(())

@@ -78,6 +78,11 @@ fn resolver_text(servers: &[IpAddr], search: &[String]) -> String {
     text
 }
 
+/// Writes the configuration for the node's commands: its owner's alone, for it has passwords.
+pub(crate) fn program_config(config: &Config) -> std::io::Result<()> {
+    write(Path::new(node::paths::CONFIG), &serde_json::to_string(config)?, 0o600)
+}
+
 /// Writes in place, unless that is what the file holds.
 fn write(path: &Path, content: &str, mode: u32) -> std::io::Result<()> {
     if std::fs::read(path).is_ok_and(|have| have == content.as_bytes()) {

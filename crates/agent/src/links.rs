@@ -9,7 +9,7 @@ use node::config::{Address, Link};
 use node::request::Error;
 
 use crate::agent::Agent;
-use crate::{files, log};
+use crate::{files, host, log};
 
 impl Agent {
     /// Sets up all interfaces as the node was told and as it was left; waits for those that the
@@ -188,7 +188,12 @@ impl Agent {
     pub(crate) async fn set_routes(&self) -> net::Result<()> {
         let links = self.net.links().await?;
         let index = |name: &str| links.iter().find(|link| link.name == name).map(|link| link.index);
-        let written = self.config.routes.iter();
+        let gateway = self.kept.get().host.gateway;
+        let written = self.config.routes.iter().copied();
+        // A gateway that was set by hand stands for the one of the lab.
+        let written = written
+            .filter(|route| gateway.is_none() || route.to != host::DEFAULT)
+            .chain(host::default_route(gateway));
         let written = written
             .map(|route| Route::via(route.to, route.via, Protocol::Static).metric(route.metric));
         let typed = self.router.iter().flat_map(|router| router.routes(index));
@@ -247,9 +252,14 @@ impl Agent {
             search.splice(0..0, domain);
         }
         // What was written by hand wins.
+        let set = self.kept.get().host;
+        let (own, own_search) = (
+            set.dns.unwrap_or_else(|| resolver.servers.clone()),
+            set.search.unwrap_or_else(|| resolver.search.clone()),
+        );
         (
-            if resolver.servers.is_empty() { servers } else { resolver.servers.clone() },
-            if resolver.search.is_empty() { search } else { resolver.search.clone() },
+            if own.is_empty() { servers } else { own },
+            if own_search.is_empty() { search } else { own_search },
         )
     }
 

@@ -2,42 +2,42 @@
 //!
 //! To connect would be a client's visit, which services log and count; the tables tell the same.
 
-use std::collections::BTreeSet;
-
 use node::config::{Port, Transport};
 
 /// Ports that accept, TCP and UDP.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Listening {
-    tcp: BTreeSet<u16>,
-    udp: BTreeSet<u16>,
-}
+pub(crate) struct Listening(net::Ports);
 
 /// `TCP_LISTEN` of the kernel's `tcp_states.h`.
 const LISTEN: &str = "0A";
 
 impl Listening {
-    /// Reads the tables of this network namespace.
+    /// Asks the kernel for those of this network namespace, or reads its tables where it does not
+    /// know the question.
     pub(crate) fn now() -> Self {
-        let read =
-            |name: &str| std::fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
-        let mut listening = Self::default();
-        for table in ["tcp", "tcp6"] {
-            listening.tcp.extend(ports(&read(table), Some(LISTEN)));
-        }
-        for table in ["udp", "udp6"] {
-            listening.udp.extend(ports(&read(table), None));
-        }
-        listening
+        Self(net::bound_ports().unwrap_or_else(|_| by_tables()))
     }
 
     /// Whether something accepts there.
     pub(crate) fn has(&self, port: &Port) -> bool {
         match port.transport {
-            Transport::Tcp => self.tcp.contains(&port.port),
-            Transport::Udp => self.udp.contains(&port.port),
+            Transport::Tcp => self.0.tcp.contains(&port.port),
+            Transport::Udp => self.0.udp.contains(&port.port),
         }
     }
+}
+
+fn by_tables() -> net::Ports {
+    let read =
+        |name: &str| std::fs::read_to_string(format!("/proc/net/{name}")).unwrap_or_default();
+    let mut found = net::Ports::default();
+    for table in ["tcp", "tcp6"] {
+        found.tcp.extend(ports(&read(table), Some(LISTEN)));
+    }
+    for table in ["udp", "udp6"] {
+        found.udp.extend(ports(&read(table), None));
+    }
+    found
 }
 
 /// The local ports of a table such as `/proc/net/tcp`, of sockets in that state.
@@ -75,6 +75,8 @@ mod tests {
         let tcp_port = port(Transport::Tcp, tcp.local_addr().unwrap().port());
         let udp_port = port(Transport::Udp, udp.local_addr().unwrap().port());
         assert!(Listening::now().has(&tcp_port) && Listening::now().has(&udp_port));
+        let tables = Listening(by_tables());
+        assert!(tables.has(&tcp_port) && tables.has(&udp_port), "the tables say the same");
         drop((tcp, udp));
         assert!(!Listening::now().has(&tcp_port) && !Listening::now().has(&udp_port));
     }

@@ -32,8 +32,8 @@ const MAX_LINE: u64 = 64 << 10;
 const KEPT_LINES: usize = 5;
 /// How long a service may take to say how it is.
 const ADMIN_PATIENCE: Duration = Duration::from_secs(2);
-/// The shortest and longest time between two looks at the kernel's table of listening ports, for
-/// which there is no event.
+/// The shortest and longest time between two looks whether a service accepts: it says when it is
+/// ready ([`hear_services`]), but need not.
 const LOOK: (Duration, Duration) = (Duration::from_millis(2), Duration::from_millis(500));
 
 /// One service and its process.
@@ -251,6 +251,7 @@ impl Supervised {
             .arg0(&self.config.program)
             .arg("--config")
             .arg(files::place(&self.config.config))
+            .env("NOTIFY_SOCKET", notify_socket())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -316,27 +317,52 @@ impl Supervised {
     /// Looks until all that is switched on accepts.
     async fn watch_ports(self: Arc<Self>) {
         let mut pause = LOOK.0;
+        let mut changed = self.changes.listen();
         loop {
-            let listening = Listening::now();
-            let silent: Vec<&Port> =
-                self.config.ports.iter().filter(|port| !listening.has(port)).collect();
             // A silent port is in order when its protocol is switched off, which only the service
             // knows; and one that answers nobody yet is not ready whatever its ports do.
             if self.socket().exists()
                 && let Ok(switches) = self.switches().await
             {
+                let listening = Listening::now();
+                let mut silent = self.config.ports.iter().filter(|port| !listening.has(port));
                 let off = |port: &Port| {
                     switches.iter().any(|switch| switch.protocol == port.protocol && !switch.on)
                 };
-                if silent.iter().all(|port| off(port)) {
+                if silent.all(off) {
                     self.set(|live| live.accepting = true);
                     return;
                 }
             }
-            tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(LOOK.1);
+            // Something has happened, such as a service's word, or some time has gone by.
+            if tokio::time::timeout(pause, changed.changed()).await.is_err() {
+                pause = (pause * 3 / 2).min(LOOK.1);
+            }
         }
     }
+}
+
+/// Where services say that they are ready, as sd_notify(3) does. The word itself does not count: it
+/// only says when to look.
+fn notify_socket() -> PathBuf {
+    Path::new(node::paths::RUN).join("notify.sock")
+}
+
+/// Has whoever waits for a service look again each time that one says something.
+pub(crate) fn hear_services(changes: Changes) -> std::io::Result<()> {
+    let path = notify_socket();
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let socket = tokio::net::UnixDatagram::bind(path)?;
+    tokio::spawn(async move {
+        let mut word = [0; 64];
+        while socket.recv(&mut word).await.is_ok() {
+            changes.bump();
+        }
+    });
+    Ok(())
 }
 
 /// The program of the node; this very one where a test has no `/bin/labctl`.

@@ -99,6 +99,7 @@ pub(crate) async fn put_back(agent: &Arc<Agent>, archive: &str) -> Result<Value,
     };
     replaced.map_err(|error| failed(&error))?;
     agent.set_up_network().await.map_err(|error| failed(&error))?;
+    agent.tell_programs();
     agent.changes.bump();
     Ok(Value::Null)
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use node::config::Address;
+use node::request::HostChange;
 use serde::{Deserialize, Serialize};
 
 use crate::log;
@@ -24,6 +25,8 @@ pub(crate) struct State {
     pub(crate) leases: BTreeMap<String, Ipv4Addr>,
     /// Services that are started although the configuration has them off, and the reverse.
     pub(crate) services: BTreeMap<String, bool>,
+    /// How the host was set up by hand.
+    pub(crate) host: HostChange,
     /// A router's running configuration, as its console left it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) router: Option<serde_json::Value>,

@@ -18,6 +18,7 @@ mod monitor;
 mod neighbour;
 pub mod nft;
 mod route;
+mod sockets;
 mod sysctl;
 
 pub use address::LinkAddress;
@@ -28,6 +29,7 @@ pub use mac::{InvalidMac, Mac};
 pub use monitor::{Change, Monitor};
 pub use neighbour::{Neighbour, Reachability};
 pub use route::{Protocol, Route};
+pub use sockets::{Ports, bound_ports};
 pub use sysctl::{read as read_sysctl, write as write_sysctl};
 
 /// A handle on the network configuration of one namespace. Clones share the socket.

@@ -56,8 +56,21 @@ pub fn bind(path: &Path) -> std::io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Tells whoever started this process that it answers, as sd_notify(3) does.
+fn announce() {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()) else {
+        return;
+    };
+    // Who does not listen finds out by itself.
+    let _ = std::os::unix::net::UnixDatagram::unbound().and_then(|socket| {
+        socket.set_nonblocking(true)?;
+        socket.send_to(b"READY=1\n", path)
+    });
+}
+
 /// Serves admin requests for ever.
 pub async fn serve<A: Admin>(listener: UnixListener, admin: Arc<A>) {
+    announce();
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {

@@ -58,6 +58,10 @@ pub struct Config {
     /// Certificates (PEM) that the node's clients trust.
     #[serde(default)]
     pub trust: Vec<String>,
+    /// Whether the node's own clients write the secrets of their TLS connections to
+    /// [`crate::paths::KEYLOG`], and captures carry what is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keylog: bool,
 }
 
 /// One interface of a node on one network.

@@ -29,6 +29,8 @@ pub mod paths {
     pub const AGENT_SOCKET: &str = "/run/labctl/agent.sock";
     /// The folder of the services' admin sockets: `<service>.sock`.
     pub const RUN: &str = "/run/labctl";
+    /// The secrets of TLS connections, in the form of `SSLKEYLOGFILE`, where the lab wants them.
+    pub const KEYLOG: &str = "/run/labctl/keys.log";
     /// What services keep: `/var/lib/labctl/<service>/`. Survives a restart of the node.
     pub const STATE: &str = "/var/lib/labctl";
     /// The program that is agent, services and commands in one.

@@ -45,6 +45,9 @@ pub enum Request {
         /// What to do.
         action: LinkAction,
     },
+    /// Changes how a host is set up, as in a PC's "IP Configuration" and "Configure Mail": [`Host`]
+    /// as it is after. What is changed lasts over a restart of the node.
+    Configure(HostChange),
     /// Runs a command in the node without a terminal: [`Output`].
     Exec {
         /// The command and its arguments.
@@ -78,6 +81,46 @@ pub enum Request {
         /// The archive, base64.
         archive: String,
     },
+}
+
+/// What is to change of a host; `None` leaves it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostChange {
+    /// The default gateway.
+    pub gateway: Option<Gateway>,
+    /// The DNS servers in order.
+    pub dns: Option<Vec<std::net::IpAddr>>,
+    /// The search domains.
+    pub search: Option<Vec<String>>,
+    /// The mail program's settings, all of them.
+    pub mail: Option<crate::config::MailClient>,
+}
+
+/// A host's default gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gateway {
+    /// None.
+    None,
+    /// This one.
+    Via(std::net::Ipv4Addr),
+}
+
+/// How a host is set up now.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Host {
+    /// The default gateways of its routes.
+    pub gateways: Vec<std::net::Ipv4Addr>,
+    /// DNS servers in use.
+    pub dns: Vec<std::net::IpAddr>,
+    /// Search domains in use.
+    pub search: Vec<String>,
+    /// The mail program's settings.
+    pub mail: Option<crate::config::MailClient>,
+    /// Its interfaces.
+    pub links: Vec<LinkStatus>,
 }
 
 /// What can be done to an interface.

@@ -13,9 +13,11 @@
 //! ```
 
 mod authority;
+mod keylog;
 mod tls;
 
 pub use authority::{Authority, Leaf};
+pub use keylog::key_log;
 pub use tls::{client_config, client_config_unverified, server_config};
 
 /// Why a certificate could not be made or used.

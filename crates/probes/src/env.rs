@@ -1,7 +1,7 @@
 //! What a node's clients know about their surroundings.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,9 @@ pub struct Env {
     /// The mail program's settings.
     #[serde(default)]
     pub mail: Option<MailSettings>,
+    /// The file to which the secrets of TLS connections are written, where the lab wants it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keylog: Option<PathBuf>,
 }
 
 /// Where the resolver's servers stand; DHCP rewrites it.
@@ -56,6 +59,7 @@ impl Env {
             hosts: config.resolver.hosts.clone(),
             trust: config.trust.clone(),
             mail: config.mail.as_ref().map(MailSettings::from),
+            keylog: config.keylog.then(|| node::paths::KEYLOG.into()),
         }
     }
 

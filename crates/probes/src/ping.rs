@@ -12,6 +12,9 @@ use crate::{Env, Error, Layer};
 /// The largest payload of an echo request: what fits an IPv4 packet.
 const MAX_PAYLOAD: usize = 65_507;
 
+/// So many messages that wait already when the time is over are still looked at.
+const LATE: u32 = 1000;
+
 /// Whom to ping and how often.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -133,6 +136,7 @@ pub async fn ping(
     let interval = Duration::from_millis(request.interval_ms.max(1));
     let mut next = Instant::now();
     let mut end = next + timeout;
+    let mut late = 0;
     loop {
         let more = outcome.sent < request.count;
         if !more && sent_at.iter().all(Option::is_none) {
@@ -141,30 +145,13 @@ pub async fn ping(
         let wake = if more { next } else { end };
         tokio::select! {
             biased;
-            () = tokio::time::sleep_until(wake) => {
-                if !more {
-                    return Ok(outcome);
-                }
-                outcome.sent += 1;
-                tell(Progress::Sent(outcome.sent));
+            // What came in time counts, also where a busy machine lets this process look late.
+            message = socket.receive(), if late < LATE => {
                 let now = Instant::now();
-                let seq = u16::try_from(outcome.sent & 0xffff).unwrap_or_default();
-                let message = icmp::echo_request(id, seq, &payload);
-                sent_at.push(Some(now));
-                (next, end) = (now + interval, now + timeout);
-                if let Err(error) = socket.send(&message, address) {
-                    let reply = not_sent(&error, address, outcome.sent)?;
-                    sent_at.pop();
-                    sent_at.push(None);
-                    tell(Progress::Reply(&reply));
-                    outcome.replies.push(reply);
-                }
-            }
-            message = socket.receive() => {
+                late += u32::from(now >= wake);
                 let message = message.map_err(|error| {
                     Error::new(Layer::Probe, format!("cannot receive ICMP: {error}"))
                 })?;
-                let now = Instant::now();
                 let (seq, error) = match &message.body {
                     Body::Reply { id: theirs, seq, payload: echoed }
                         if *theirs == id && echoed.starts_with(&nonce)
@@ -194,6 +181,26 @@ pub async fn ping(
                 };
                 tell(Progress::Reply(&reply));
                 outcome.replies.push(reply);
+            }
+            () = tokio::time::sleep_until(wake) => {
+                if !more {
+                    return Ok(outcome);
+                }
+                late = 0;
+                outcome.sent += 1;
+                tell(Progress::Sent(outcome.sent));
+                let now = Instant::now();
+                let seq = u16::try_from(outcome.sent & 0xffff).unwrap_or_default();
+                let message = icmp::echo_request(id, seq, &payload);
+                sent_at.push(Some(now));
+                (next, end) = (now + interval, now + timeout);
+                if let Err(error) = socket.send(&message, address) {
+                    let reply = not_sent(&error, address, outcome.sent)?;
+                    sent_at.pop();
+                    sent_at.push(None);
+                    tell(Progress::Reply(&reply));
+                    outcome.replies.push(reply);
+                }
             }
         }
     }

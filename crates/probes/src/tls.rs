@@ -26,12 +26,13 @@ pub async fn connect(
 ) -> Result<(TlsStream<TcpStream>, Certificate), Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Arc::new(Judge::new(env, &provider));
-    let config = ClientConfig::builder_with_provider(provider)
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| Error::new(Layer::Probe, error))?
         .dangerous()
         .with_custom_certificate_verifier(verifier.clone())
         .with_no_client_auth();
+    config.key_log = key_log(env);
     let server = ServerName::try_from(name.trim_end_matches('.').to_owned())
         .map_err(|_| Error::new(Layer::Probe, format!("{name} cannot be a server's name")))?;
     let stream = tokio_rustls::TlsConnector::from(Arc::new(config))
@@ -69,6 +70,13 @@ pub async fn connect(
         .evidence(format!("SHA-256 {}", certificate.sha256)));
     }
     Ok((stream, certificate))
+}
+
+/// Where the secrets of connections go, so that a capture can be read: the node's key log where the
+/// lab keeps one, else the file that SSLKEYLOGFILE names, else nowhere.
+pub(crate) fn key_log(env: &Env) -> Arc<dyn rustls::KeyLog> {
+    let own = env.keylog.as_ref().and_then(|path| pki::key_log(path).ok());
+    own.unwrap_or_else(|| Arc::new(rustls::KeyLogFile::new()))
 }
 
 /// Verifies as usual, but keeps what is wrong instead of ending the handshake, so that a client

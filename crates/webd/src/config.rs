@@ -57,6 +57,10 @@ pub struct Tls {
     pub certificate: String,
     /// Path of the private key, or the key itself.
     pub key: String,
+    /// Where the secrets of TLS connections are written, in the form of `SSLKEYLOGFILE`: for
+    /// teaching, so that a capture can be read. Nowhere where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keylog: Option<std::path::PathBuf>,
 }
 
 /// One site (a virtual host).

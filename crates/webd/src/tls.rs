@@ -29,6 +29,10 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, String> {
         .with_no_client_auth()
         .with_single_cert(chain, key)
         .map_err(|error| format!("certificate and key do not work together: {error}"))?;
+    if let Some(path) = &tls.keylog {
+        config.key_log = pki::key_log(path)
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(TlsAcceptor::from(Arc::new(config)))
 }

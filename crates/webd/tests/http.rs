@@ -64,7 +64,7 @@ async fn lab() -> Lab {
     names.is_ca = rcgen::IsCa::NoCa;
     let key = rcgen::KeyPair::generate().unwrap();
     let certificate = names.self_signed(&key).unwrap();
-    let tls = Tls { certificate: certificate.pem(), key: key.serialize_pem() };
+    let tls = Tls { certificate: certificate.pem(), key: key.serialize_pem(), keylog: None };
     let server = Server::start(config(folder.path(), http, https, Some(tls))).await.unwrap();
     Lab { server, http, https, folder, authority: certificate.pem() }
 }

@@ -33,8 +33,7 @@ pub(super) fn config(env: &Env) -> Result<Arc<ClientConfig>, Failure> {
         .map_err(|error| fail(format!("TLS cannot be set up: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // Where SSLKEYLOGFILE is set, a capture of the dialogue can be read afterwards.
-    config.key_log = Arc::new(rustls::KeyLogFile::new());
+    config.key_log = crate::tls::key_log(env);
     Ok(Arc::new(config))
 }
 
