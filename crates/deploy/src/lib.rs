@@ -16,6 +16,9 @@ pub struct Document {
     pub plan: Plan,
     /// Its certificate authority and what else must stay the same while it runs.
     pub secrets: Secrets,
+    /// Whether it was started as an exercise: without what is the student's work.
+    #[serde(default)]
+    pub exercise: bool,
 }
 
 /// Why a deployment cannot be made.
@@ -52,7 +55,7 @@ pub enum Error {
 
 impl Document {
     /// The plan with the secrets of the running instance of this lab, or with new ones: an `up` of
-    /// an unchanged lab must change nothing.
+    /// an unchanged lab must change nothing. An exercise that runs stays one.
     ///
     /// # Errors
     /// The engine's, and [`Error::Secrets`].
@@ -63,7 +66,8 @@ impl Document {
     ) -> Result<Self, Error> {
         let kept = engine.document(instance).await?;
         let kept = kept.and_then(|text| serde_json::from_str::<Self>(&text).ok());
-        Self::make(plan, kept.map(|kept| kept.secrets))
+        let exercise = kept.as_ref().is_some_and(|kept| kept.exercise);
+        Ok(Self::make(plan, kept.map(|kept| kept.secrets))?.as_exercise(exercise))
     }
 
     /// The plan with new secrets.
@@ -77,7 +81,21 @@ impl Document {
     fn make(plan: Plan, previous: Option<Secrets>) -> Result<Self, Error> {
         let secrets = Secrets::make(&plan, previous, SystemTime::now())
             .map_err(|error| Error::Secrets(error.to_string()))?;
-        Ok(Self { plan, secrets })
+        Ok(Self { plan, secrets, exercise: false })
+    }
+
+    /// The same as an exercise, or as the whole lab.
+    #[must_use]
+    pub fn as_exercise(mut self, exercise: bool) -> Self {
+        self.exercise = exercise;
+        self
+    }
+
+    /// The nodes that get ready by themselves; in an exercise some wait for the student's work.
+    pub fn ready_nodes(&self) -> Vec<String> {
+        let later = if self.exercise { self.plan.waits_for_student() } else { Vec::new() };
+        let names = self.plan.nodes.iter().map(|node| node.name.as_str());
+        names.filter(|name| !later.contains(name)).map(str::to_owned).collect()
     }
 
     /// The document of a running instance.
@@ -95,7 +113,9 @@ impl Document {
     /// # Errors
     /// [`Error::Render`] and [`Error::Write`].
     pub fn deployment(&self, instance: &str) -> Result<Deployment, Error> {
-        let plan = &self.plan;
+        let exercise = self.exercise.then(|| self.plan.exercise());
+        // The certificates and all that is checked are those of the whole lab.
+        let plan = exercise.as_ref().unwrap_or(&self.plan);
         let nodes = plan.nodes.iter().map(|node| {
             let config =
                 lab::render::node_config(plan, &node.name, &self.secrets).map_err(|error| {

@@ -1,9 +1,12 @@
 //! All that an engine needs to know of a lab.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+
+use crate::Instance;
 
 /// One instance as it should be.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,6 +71,26 @@ pub struct Limits {
     /// Bytes of disk (its writable folders).
     #[serde(default)]
     pub disk: Option<u64>,
+}
+
+/// The label with the second (since the epoch) at which an instance's time is over. The embedded
+/// engine ends it then; on Docker the next labctl removes it.
+pub const EXPIRES: &str = "expires";
+
+impl Deployment {
+    /// When its time is over, since the epoch.
+    pub fn expires(&self) -> Option<Duration> {
+        let seconds: u64 = self.labels.get(EXPIRES)?.parse().ok()?;
+        Some(Duration::from_secs(seconds))
+    }
+}
+
+impl Instance {
+    /// Whether its time is over.
+    pub fn expired(&self, now: i64) -> bool {
+        let end: Option<i64> = self.labels.get(EXPIRES).and_then(|text| text.parse().ok());
+        end.is_some_and(|end| end <= now)
+    }
 }
 
 impl NodeSpec {

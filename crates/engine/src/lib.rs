@@ -1,7 +1,8 @@
 //! What instances run on.
 //!
-//! [`Engine`] is all that the rest of labctl knows of an engine; [`docker`] and [`embedded`] are
-//! the two there are. `tests/engines` holds the suite that defines what an engine must do.
+//! [`Engine`] is all that the rest of labctl knows of an engine; [`docker`], [`embedded`] and [`pod`]
+//! (the second inside the first) are the three there are. `tests/engines` holds the suite that defines
+//! what an engine must do.
 //!
 //! An engine keeps its state where it lives (Docker's labels, the supervisor's folder), never in a
 //! file beside the lab, so every verb works from any shell, after a crash or a reboot.
@@ -11,6 +12,7 @@ mod deployment;
 pub mod docker;
 pub mod embedded;
 mod error;
+pub mod pod;
 mod session;
 
 use std::time::Duration;
@@ -19,14 +21,14 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde::Serialize;
 
-pub use deployment::{Deployment, Limits, Network, NodeSpec};
+pub use deployment::{Deployment, EXPIRES, Limits, Network, NodeSpec};
 pub use error::{Error, Result};
 pub use session::{Chunk, ExecOptions, Session, TerminalSize};
 
 /// What an engine says of itself.
 #[derive(Clone, Debug, Serialize)]
 pub struct Info {
-    /// `docker` or `embedded`.
+    /// `docker`, `embedded` or `pod`.
     pub engine: String,
     /// Its version.
     pub version: String,
@@ -82,7 +84,8 @@ pub struct NodeState {
     pub state: String,
     /// The engine's own word on it: an exit code, an error.
     pub detail: String,
-    /// The host's process number of its agent, where it runs and the engine knows it.
+    /// The host's process number of its agent, where it runs and the engine knows it: Docker's
+    /// daemon may run on another machine, so there it is never told.
     pub pid: Option<u32>,
 }
 
@@ -110,7 +113,7 @@ pub struct LogLine {
 /// What an instance runs on. Every method may be called from any process at any time.
 #[async_trait]
 pub trait Engine: Send + Sync {
-    /// `docker` or `embedded`.
+    /// `docker`, `embedded` or `pod`.
     fn name(&self) -> &'static str;
 
     /// Whether it answers, and what it is.
@@ -124,7 +127,8 @@ pub trait Engine: Send + Sync {
 
     /// Makes the instance what `deployment` says and changes only what differs. Returns when every
     /// node's agent has been started (not when it is ready: ask the agents). When it fails or is
-    /// dropped half way, [`Engine::remove`] (or another `apply`) finds all it left, by label.
+    /// dropped half way, [`Engine::remove`] (or another `apply`) finds all it left, by label. Two
+    /// at once, of one user on one machine, wait for each other.
     async fn apply(&self, deployment: &Deployment, progress: Progress<'_>) -> Result<Changes>;
 
     /// Removes everything that belongs to the instance and nothing else; goes on after errors and
@@ -137,6 +141,12 @@ pub trait Engine: Send + Sync {
     /// All instances of labctl on this engine.
     async fn instances(&self) -> Result<Vec<Instance>>;
 
+    /// As [`Engine::instances`], from what is at hand: whether all of an instance's nodes run is not
+    /// asked of each where that costs time.
+    async fn known(&self) -> Result<Vec<Instance>> {
+        self.instances().await
+    }
+
     /// The document kept with the instance by [`Deployment::document`].
     async fn document(&self, instance: &str) -> Result<Option<String>>;
 
@@ -146,7 +156,8 @@ pub trait Engine: Send + Sync {
     /// A connection to a node's agent. Implementations cache it: one relay a node.
     async fn control(&self, instance: &str, node: &str) -> Result<node::Client>;
 
-    /// Runs a command in a node.
+    /// Runs a command in a node. It is over when it has ended; on Docker, when everything that it
+    /// left behind has let go of its output as well.
     async fn exec(&self, instance: &str, node: &str, options: ExecOptions) -> Result<Session>;
 
     /// A node's log: its agent's and services' lines. Ends at the end of the log, or never with

@@ -13,6 +13,7 @@ use futures::FutureExt;
 use ipnet::Ipv4Net;
 use sha2::{Digest, Sha256};
 
+use super::companion::{self, Beside};
 use super::observe::{self, Objects};
 use super::{Docker, confine, connect, image, inline, labels, parallel, remove, subnets};
 use crate::error::{Error, Result};
@@ -123,10 +124,15 @@ pub async fn plan(docker: &Docker, deployment: &Deployment) -> Result<Plan> {
                 // `created` and `dead` are remains of an `up` that was killed half way.
                 let whole =
                     !matches!(observe::state(container).as_str(), "created" | "dead" | "removing");
-                if !same || moved || !whole {
+                let runs = observe::runs(container);
+                let beside = match same && runs {
+                    true => companion::look(docker, &deployment.instance, node).await?,
+                    false => Beside::Fine,
+                };
+                if !same || moved || !whole || beside == Beside::Missing {
                     changes.replace.push(label);
                     new_nodes.insert(name.to_owned());
-                } else if observe::runs(container) {
+                } else if runs && beside == Beside::Fine {
                     changes.keep.push(label);
                 } else {
                     changes.replace.push(format!("{label} (start)"));
@@ -156,13 +162,14 @@ pub async fn apply(
     let image = image::ensure(&docker.api, &docker.commands, || {
         progress(Event { subject: "image".into(), what: "loading" });
     });
-    let (image, plan, security) =
-        tokio::try_join!(image, plan(docker, deployment), confine::security(docker))?;
+    let (image, plan, podman) =
+        tokio::try_join!(image, plan(docker, deployment), confine::is_podman(docker))?;
     write_document(docker, deployment, &plan.found).await?;
     clear(docker, deployment, &plan, progress).await?;
     let mut networks = plan.kept.clone();
     networks.extend(create_networks(docker, deployment, &plan.new_networks, progress).await?);
     let addresses = addresses(deployment, &plan, &networks)?;
+    let security = confine::security(podman);
     let site = Site {
         docker,
         deployment,
@@ -174,7 +181,7 @@ pub async fn apply(
     let mut work = Vec::new();
     let ids: Vec<String> = networks.values().map(|(id, _)| id.clone()).collect();
     let whose = (deployment.lab.as_str(), deployment.instance.as_str());
-    if !plan.new_networks.is_empty() {
+    if !podman && !plan.new_networks.is_empty() {
         work.push(confine::guard(docker, &image, whose, ids).boxed());
     }
     for node in &deployment.nodes {
@@ -414,11 +421,6 @@ fn addresses(
     Ok(given)
 }
 
-/// The name of the container that runs a node's foreign image.
-pub fn companion(container: &str) -> String {
-    format!("{container}.image")
-}
-
 /// What every node of an instance is created from.
 struct Site<'a> {
     docker: &'a Docker,
@@ -515,7 +517,7 @@ async fn create_node(site: &Site<'_>, node: &NodeSpec, progress: Progress<'_>) -
             }),
             ..ContainerCreateBody::default()
         };
-        let id = create(docker, &companion(&container), body, name).await?;
+        let id = create(docker, &companion::name(&container), body, name).await?;
         start(docker, &id, name).await?;
     }
     progress(Event { subject: name.to_owned(), what: "started" });

@@ -42,18 +42,22 @@ pub fn read_only() -> Vec<String> {
     READ_ONLY.split_whitespace().map(|name| format!("/proc/{name}")).collect()
 }
 
-/// The security options of a node. Podman takes a profile as a file of its own machine only, so it
-/// keeps its own.
-pub async fn security(docker: &Docker) -> Result<Vec<String>> {
+/// Whether this is Podman, which takes a profile as a file of its own machine only and names its
+/// bridges otherwise.
+pub async fn is_podman(docker: &Docker) -> Result<bool> {
     let version = docker.api.version().await;
     let version = version.map_err(|error| connect::unavailable(&docker.host, &error))?;
     let parts = version.components.unwrap_or_default();
-    let podman = parts.iter().any(|part| part.name.to_lowercase().contains("podman"));
+    Ok(parts.iter().any(|part| part.name.to_lowercase().contains("podman")))
+}
+
+/// The security options of a node.
+pub fn security(podman: bool) -> Vec<String> {
     let mut options = vec!["no-new-privileges".to_owned()];
     if !podman {
         options.push(format!("seccomp={}", calls::profile()));
     }
-    Ok(options)
+    options
 }
 
 /// The limits of each process, as on the embedded engine.

@@ -29,6 +29,14 @@ struct Parts {
     links: BTreeMap<String, String>,
 }
 
+/// The tag of the image of this build of labctl, whether or not it is loaded.
+pub fn tag(commands: &[String]) -> Result<String> {
+    Parts::collect(commands)
+        .and_then(|parts| parts.key())
+        .map(|key| format!("{REPOSITORY}:{key}"))
+        .map_err(|error| Error::failed("look at labctl's own files", error))
+}
+
 /// Finds the image of this build of labctl, or loads it; returns its tag.
 pub async fn ensure(
     docker: &bollard::Docker,

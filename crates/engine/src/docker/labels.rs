@@ -25,6 +25,14 @@ pub const OWN: &str = "labctl.own.";
 /// The node image, on images.
 pub const IMAGE: &str = "labctl.image";
 
+/// The instance's name on a pod and on its volume, in place of [`INSTANCE`]: what belongs to a pod is
+/// none of the engine's that makes a container of each node.
+pub const POD: &str = "labctl.pod";
+/// The names of a pod's nodes, on its volume, with commas between.
+pub const NODES: &str = "labctl.nodes";
+/// The names of a pod's networks, on its volume, with commas between.
+pub const NETWORKS: &str = "labctl.networks";
+
 /// The labels of everything that belongs to an instance.
 pub fn common(lab: &str, instance: &str) -> HashMap<String, String> {
     HashMap::from([

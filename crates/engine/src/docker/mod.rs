@@ -3,15 +3,16 @@
 //! All state is labels. The traps this code walks around are told in `docs/engines.md`.
 
 mod apply;
-mod confine;
-mod connect;
+mod companion;
+pub(crate) mod confine;
+pub(crate) mod connect;
 pub mod image;
 pub mod inline;
-mod labels;
-mod observe;
-mod remove;
+pub(crate) mod labels;
+pub(crate) mod observe;
+pub(crate) mod remove;
 mod subnets;
-mod talk;
+pub(crate) mod talk;
 
 pub use confine::{DEAFEN, deafen_main};
 
@@ -28,6 +29,7 @@ use futures::stream::BoxStream;
 use tokio::sync::Mutex;
 use tokio_util::task::TaskTracker;
 
+use crate::embedded::Turn;
 use crate::error::{Error, Result};
 use crate::{
     Changes, Deployment, Engine, ExecOptions, Info, Instance, LogLine, NodeState, Progress, Session,
@@ -38,7 +40,7 @@ const PARALLEL: usize = 16;
 
 /// Runs boxed futures side by side, a bounded number at once. (Boxed, because closures over
 /// borrowed items are not general enough for the trait's `Send` futures.)
-async fn parallel<T>(futures: Vec<futures::future::BoxFuture<'_, T>>) -> Vec<T> {
+pub(crate) async fn parallel<T>(futures: Vec<futures::future::BoxFuture<'_, T>>) -> Vec<T> {
     futures::stream::iter(futures).buffer_unordered(PARALLEL).collect().await
 }
 
@@ -48,9 +50,9 @@ type Relays = Arc<Mutex<HashMap<(String, String), node::Client>>>;
 /// A connection to a Docker daemon.
 #[derive(Clone, Debug)]
 pub struct Docker {
-    api: bollard::Docker,
-    host: String,
-    commands: Arc<Vec<String>>,
+    pub(crate) api: bollard::Docker,
+    pub(crate) host: String,
+    pub(crate) commands: Arc<Vec<String>>,
     relays: Relays,
     /// Requests that change something run in here to their end even when the caller is dropped, so
     /// that a roll-back sees all there is.
@@ -71,7 +73,7 @@ impl Docker {
     }
 
     /// Runs a request that changes something to its end, whatever becomes of the caller.
-    async fn settle<T: Send + 'static>(
+    pub(crate) async fn settle<T: Send + 'static>(
         &self,
         what: String,
         request: impl Future<Output = Result<T, bollard::errors::Error>> + Send + 'static,
@@ -84,7 +86,7 @@ impl Docker {
     }
 
     /// Waits until everything that was sent is done.
-    async fn settled(&self) {
+    pub(crate) async fn settled(&self) {
         self.inflight.close();
         self.inflight.wait().await;
         self.inflight.reopen();
@@ -166,10 +168,12 @@ impl Engine for Docker {
     }
 
     async fn apply(&self, deployment: &Deployment, progress: Progress<'_>) -> Result<Changes> {
+        let _turn = Turn::take("docker", &deployment.instance).await?;
         apply::apply(self, deployment, progress).await
     }
 
     async fn remove(&self, instance: &str, progress: Progress<'_>) -> Result<Changes> {
+        let _turn = Turn::take("docker", instance).await?;
         remove::instance(self, instance, progress).await
     }
 
@@ -208,6 +212,7 @@ impl Engine for Docker {
 
     async fn stop(&self, instance: &str, node: &str) -> Result<()> {
         let name = self.container(instance, node).await?;
+        companion::stop(self, instance, node).await?;
         let options = StopContainerOptionsBuilder::default().t(2).build();
         let api = self.api.clone();
         self.settle(format!("stop node {node}"), async move {
@@ -224,7 +229,7 @@ impl Engine for Docker {
             async move { api.start_container(&name, None).await },
         )
         .await?;
-        self.rejoin(instance, node).await
+        companion::rejoin(self, instance, node).await
     }
 
     async fn restart(&self, instance: &str, node: &str) -> Result<()> {
@@ -235,7 +240,7 @@ impl Engine for Docker {
             api.restart_container(&name, Some(options)).await
         })
         .await?;
-        self.rejoin(instance, node).await
+        companion::rejoin(self, instance, node).await
     }
 
     async fn memory(&self, instance: &str, node: &str) -> Result<Option<u64>> {
@@ -252,21 +257,6 @@ impl Engine for Docker {
             })),
             Some(Err(error)) => Err(Error::failed(format!("ask for the memory of {node}"), error)),
             None => Ok(None),
-        }
-    }
-}
-
-impl Docker {
-    /// A foreign image lives in its agent's network namespace and must follow it into a new one.
-    async fn rejoin(&self, instance: &str, node: &str) -> Result<()> {
-        let name = apply::companion(&labels::container(instance, node));
-        let options = RestartContainerOptionsBuilder::default().t(2).build();
-        match self.api.restart_container(&name, Some(options)).await {
-            Ok(())
-            | Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-                Ok(())
-            }
-            Err(error) => Err(Error::failed(format!("restart the image of node {node}"), error)),
         }
     }
 }

@@ -15,7 +15,9 @@ use super::{Docker, connect, labels};
 use crate::error::{Error, Result};
 use crate::{Chunk, ExecOptions, LogLine, Session};
 
-type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+/// What an attached command says.
+pub(crate) type Output =
+    Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 /// The connection to a node's agent: one exec that stays open, made once.
 pub async fn control(docker: &Docker, instance: &str, node: &str) -> Result<node::Client> {
@@ -28,18 +30,7 @@ pub async fn control(docker: &Docker, instance: &str, node: &str) -> Result<node
     let command = vec![node::paths::PROGRAM.to_owned(), "relay".to_owned()];
     let options = ExecOptions { command, stdin: true, ..ExecOptions::default() };
     let (_, output, input) = start(docker, instance, node, &options).await?;
-    let bytes = output.filter_map(|item| {
-        std::future::ready(match item {
-            Ok(LogOutput::StdOut { message }) => Some(Ok::<Bytes, std::io::Error>(message)),
-            // What the relay says on standard error is why it ends.
-            Ok(LogOutput::StdErr { message }) => Some(Err(std::io::Error::other(
-                String::from_utf8_lossy(&message).trim().to_owned(),
-            ))),
-            Ok(_) => None,
-            Err(error) => Some(Err(std::io::Error::other(error))),
-        })
-    });
-    let client = node::Client::from_halves(StreamReader::new(Box::pin(bytes)), input);
+    let client = node::Client::from_halves(bytes(output), input);
     docker.relays.lock().await.insert(key, client.clone());
     Ok(client)
 }
@@ -100,12 +91,36 @@ pub async fn exec(
     Ok(Session { output, input, resize, exit })
 }
 
+/// An attached command: its id, what it says, and its standard input.
+pub(crate) type Attached = (String, Output, Pin<Box<dyn tokio::io::AsyncWrite + Send>>);
+
 async fn start(
     docker: &Docker,
     instance: &str,
     node: &str,
     options: &ExecOptions,
-) -> Result<(String, Output, Pin<Box<dyn tokio::io::AsyncWrite + Send>>)> {
+) -> Result<Attached> {
+    match attach(docker, &labels::container(instance, node), options).await {
+        Ok(attached) => Ok(attached),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
+            Err(docker.no_node(instance, node).await)
+        }
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => {
+            Err(Error::failed(
+                format!("reach node {node}"),
+                format!("it does not run; `labctl start {node}` starts it"),
+            ))
+        }
+        Err(error) => Err(Error::failed(format!("reach node {node}"), connect::chain(&error))),
+    }
+}
+
+/// Runs a command in a container and attaches to it.
+pub(crate) async fn attach(
+    docker: &Docker,
+    container: &str,
+    options: &ExecOptions,
+) -> Result<Attached, bollard::errors::Error> {
     let tty = options.terminal.is_some();
     let mut env: Vec<String> = options.env.iter().map(|(k, v)| format!("{k}={v}")).collect();
     if tty && !env.iter().any(|pair| pair.starts_with("TERM=")) {
@@ -120,30 +135,29 @@ async fn start(
         cmd: Some(options.command.clone()),
         ..CreateExecOptions::default()
     };
-    let name = labels::container(instance, node);
-    let created = match docker.api.create_exec(&name, create).await {
-        Ok(created) => created,
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => {
-            return Err(docker.no_node(instance, node).await);
-        }
-        Err(bollard::errors::Error::DockerResponseServerError { status_code: 409, .. }) => {
-            return Err(Error::failed(
-                format!("reach node {node}"),
-                format!("it does not run; `labctl start {node}` starts it"),
-            ));
-        }
-        Err(error) => {
-            return Err(Error::failed(format!("reach node {node}"), connect::chain(&error)));
-        }
-    };
+    let created = docker.api.create_exec(container, create).await?;
     let started = StartExecOptions { detach: false, tty, output_capacity: Some(64 << 10) };
-    match docker.api.start_exec(&created.id, Some(started)).await {
-        Ok(StartExecResults::Attached { output, input }) => Ok((created.id, output, input)),
-        Ok(StartExecResults::Detached) => {
-            Err(Error::failed(format!("reach node {node}"), "Docker detached the command"))
+    match docker.api.start_exec(&created.id, Some(started)).await? {
+        StartExecResults::Attached { output, input } => Ok((created.id, output, input)),
+        StartExecResults::Detached => {
+            Err(std::io::Error::other("Docker detached the command").into())
         }
-        Err(error) => Err(Error::failed(format!("reach node {node}"), connect::chain(&error))),
     }
+}
+
+/// What a relay says on its standard output, as bytes; what it says on standard error is why it ends.
+pub(crate) fn bytes(output: Output) -> impl tokio::io::AsyncRead + Send + Unpin {
+    let bytes = output.filter_map(|item| {
+        std::future::ready(match item {
+            Ok(LogOutput::StdOut { message }) => Some(Ok::<Bytes, std::io::Error>(message)),
+            Ok(LogOutput::StdErr { message }) => Some(Err(std::io::Error::other(
+                String::from_utf8_lossy(&message).trim().to_owned(),
+            ))),
+            Ok(_) => None,
+            Err(error) => Some(Err(std::io::Error::other(error))),
+        })
+    });
+    StreamReader::new(Box::pin(bytes))
 }
 
 /// A node's log, line by line.

@@ -47,11 +47,9 @@ impl Cgroups {
             let usable = writable(base)
                 && fs::write(&controllers, "+memory +pids").is_ok()
                 && make(&base.join("labctl")).is_ok()
-                && fs::write(base.join("labctl/cgroup.subtree_control"), "+memory +pids").is_ok();
+                && delegate(&base.join("labctl")).is_ok();
             if usable {
-                // Some kernels have no cpu controller; then there is no share of a processor.
                 let _ = fs::write(&controllers, "+cpu");
-                let _ = fs::write(base.join("labctl/cgroup.subtree_control"), "+cpu");
                 return Self::V2(base.join("labctl"));
             }
             return Self::None;
@@ -119,8 +117,7 @@ impl Cgroups {
                 }
             }
             Self::V2(root) => {
-                let group = root.join(instance);
-                make(&group)?;
+                let group = group_of(root, instance)?;
                 put(group.join("memory.max"), memory)?;
                 put(group.join("pids.max"), processes)?;
                 put(group.join("cpu.max"), quota.map(|quota| format!("{quota} 100000")))?;
@@ -166,9 +163,8 @@ impl Cgroups {
                 }
             }
             Self::V2(root) => {
-                let group = root.join(instance);
-                make(&group)?;
-                fs::write(group.join("cgroup.subtree_control"), "+memory +pids")?;
+                let group = group_of(root, instance)?;
+                delegate(&group)?;
                 if quota.is_some() {
                     fs::write(group.join("cgroup.subtree_control"), "+cpu")?;
                 }
@@ -204,10 +200,17 @@ impl Cgroups {
                 }
             }
             remove(&group)?;
-            // The last one takes the common parent with it; it stays while others use it.
+        }
+        // The last one takes the common parent with it; it stays while others use it.
+        self.tidy();
+        Ok(())
+    }
+
+    /// Removes the common parent where no instance uses it, as after a look that found nothing.
+    pub(super) fn tidy(&self) {
+        for root in self.roots() {
             let _ = fs::remove_dir(root);
         }
-        Ok(())
     }
 
     /// The instances of `owner` that have groups.
@@ -228,6 +231,24 @@ impl Cgroups {
 /// Microseconds in each tenth of a second.
 fn quota_of(share: f64) -> u64 {
     (share.max(0.01) * 100_000.0) as u64
+}
+
+/// Version 2: makes an instance's group. The common parent may have been removed by its last user
+/// in this moment and come back without its controllers; with a group in it, it stays.
+fn group_of(root: &Path, instance: &str) -> io::Result<PathBuf> {
+    let group = root.join(instance);
+    make(&group)?;
+    delegate(root)?;
+    Ok(group)
+}
+
+/// Version 2: lets a group's children have controllers.
+fn delegate(group: &Path) -> io::Result<()> {
+    let control = group.join("cgroup.subtree_control");
+    fs::write(&control, "+memory +pids")?;
+    // Some kernels have no cpu controller; then there is no share of a processor.
+    let _ = fs::write(&control, "+cpu");
+    Ok(())
 }
 
 fn make(path: &Path) -> io::Result<()> {

@@ -260,16 +260,12 @@ pub(super) fn sweep_groups(state: &Path, gone: &mut Vec<String>) -> Result<()> {
             }
         }
     }
+    groups.tidy();
     Error::collect(errors)
 }
 
 /// A descriptor that the supervisor hands over.
-pub(super) async fn descriptor(
-    folder: &Folder,
-    instance: &str,
-    request: &Request,
-) -> Result<UnixStream> {
-    let mut stream = must_connect(folder, instance).await?;
+pub(super) async fn descriptor(mut stream: UnixStream, request: &Request) -> Result<UnixStream> {
     say(&mut stream, request).await?;
     let what = "taking over a connection";
     match wire::receive::<Reply>(&mut stream).await {
@@ -311,15 +307,19 @@ pub(super) async fn lines(
 }
 
 /// Runs `program supervisor probe`: facts, or why the engine cannot run.
-pub(super) async fn probe(program: &Path) -> Result<String> {
+pub(super) async fn probe(program: &Path, state: &Path) -> Result<String> {
+    let fail = |error: std::io::Error| Error::failed("trying the embedded engine", error);
+    super::folder::make_root(state)?;
+    let folder = super::folder::probe(state).map_err(fail)?;
     let mut command = Command::new(program);
-    command.args(["supervisor", "probe"]).stdin(Stdio::null());
+    command.args(["supervisor", "probe"]).arg(&folder).stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output()).await;
+    let removed = std::fs::remove_dir_all(&folder).map_err(fail);
     let output = output.map_err(|error| Error::failed("trying the embedded engine", error))?;
     let output = output.map_err(|error| Error::failed("trying the embedded engine", error))?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     if output.status.success() {
-        return Ok(text);
+        return removed.map(|()| text);
     }
     let mut lines = text.lines();
     Err(Error::Unavailable {

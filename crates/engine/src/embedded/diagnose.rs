@@ -1,14 +1,18 @@
 //! What is missing when the kernel refuses, and how to allow it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+use net::bridge::{Bridges, Cable};
+
 use super::cgroup::Cgroups;
+use super::harden::Filters;
 use super::process::Doing;
-use super::sandbox;
-use crate::Error;
+use super::start::{self, Birth};
+use super::{neighbours, sandbox};
+use crate::{Error, NodeSpec};
 
 /// What the kernel and its settings say about namespaces.
 #[derive(Clone, Debug, Default)]
@@ -45,7 +49,16 @@ impl Facts {
     }
 
     /// What to do about a refusal.
-    fn help(&self) -> String {
+    fn help(&self, error: &io::Error) -> String {
+        // A user namespace in a user namespace counts for its maker, too.
+        let text = error.to_string();
+        let used_up = text.contains("No space left") || text.contains("Too many users");
+        if let Some(most) = self.most_namespaces.filter(|most| *most > 0 && used_up) {
+            return format!(
+                "labctl needs more user namespaces than `user.max_user_namespaces={most}` leaves: \
+                 `sysctl user.max_user_namespaces=10000` as root, or run labctl as root"
+            );
+        }
         if self.most_namespaces == Some(0) {
             return "user namespaces are switched off: `sysctl user.max_user_namespaces=10000` \
                     as root, or run labctl as root"
@@ -97,15 +110,14 @@ impl Facts {
 pub(super) fn explain(error: &io::Error) -> Error {
     Error::Unavailable {
         message: format!("the embedded engine cannot run here: {error}"),
-        help: Facts::read().help(),
+        help: Facts::read().help(error),
     }
 }
 
 /// Tries what a supervisor does first and prints facts, a line each: `label<TAB>value`. On failure
 /// prints the error and what to do, two lines, and exits with 1.
-pub(super) fn probe() -> ExitCode {
-    let folder = std::env::temp_dir();
-    let (text, code) = match attempt(&folder) {
+pub(super) fn probe(folder: &Path) -> ExitCode {
+    let (text, code) = match attempt(folder) {
         Ok(facts) => (facts, ExitCode::SUCCESS),
         Err(error) => {
             let help = explain(&error);
@@ -118,30 +130,38 @@ pub(super) fn probe() -> ExitCode {
     }
 }
 
+/// Enters what a supervisor enters and gives birth to a node, up to its agent.
 fn attempt(folder: &Path) -> io::Result<String> {
-    use nix::sched::{CloneFlags, unshare};
     let own_user = !sandbox::privileged();
-    if own_user {
-        sandbox::own_user_namespace()?;
-    }
-    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC)
-        .doing("making a network and a mount namespace")?;
-    sandbox::make_private()?;
-    sandbox::mount_new("tmpfs", folder, nix::mount::MsFlags::empty(), "size=64k")?;
-    let mut bridges = net::bridge::Bridges::open().map_err(io::Error::other)?;
+    let neighbours = neighbours::describe();
+    let sandbox = sandbox::enter(folder, &[], None)?;
+    let cgroups = sandbox.cgroups.clone();
+    cgroups.tidy();
+    let mut bridges = Bridges::open().map_err(io::Error::other)?;
     bridges.add("probe", 1000).map_err(io::Error::other)?;
-    let cable = net::bridge::Cable {
+    let filters = Filters::compile().map_err(io::Error::other)?;
+    let mut spec = NodeSpec::default();
+    spec.config.node = "probe".into();
+    let birth = Birth { sandbox: &sandbox, filters: &filters, spec: &spec, groups: Vec::new() };
+    let born = start::bear(&birth)?;
+    // Nobody says go: the child ends, at the latest with this process.
+    let mut report = fs::File::from(born.report);
+    let mut said = [0];
+    if report.read(&mut said)? != 1 || said[0] != start::READY {
+        let mut text = said.to_vec();
+        report.read_to_end(&mut text)?;
+        let text = String::from_utf8_lossy(&text);
+        return Err(io::Error::other(text.trim_matches('\0'))).doing("starting a node");
+    }
+    let cable = Cable {
         port: "port".into(),
         index: 1001,
         bridge: 1000,
-        process: std::process::id(),
+        process: born.pid.as_raw().unsigned_abs(),
         name: "end".into(),
-        mac: net::Mac::default(),
+        mac: "02:00:00:00:00:01".parse().unwrap_or_default(),
     };
-    let cable =
-        net::bridge::Cable { mac: "02:00:00:00:00:01".parse().unwrap_or(cable.mac), ..cable };
     bridges.plug(&[cable]).map_err(io::Error::other)?;
-    let cgroups = Cgroups::find(Path::new("/sys/fs/cgroup"));
     let who = if own_user { "a user namespace of its own" } else { "root's capabilities" };
     let bounds = match (&cgroups, own_user) {
         (Cgroups::None, false) => {
@@ -150,7 +170,7 @@ fn attempt(folder: &Path) -> io::Result<String> {
         }
         (cgroups, _) => cgroups.describe(),
     };
-    Ok(format!("runs with\t{who}\nlimits\t{bounds}\n"))
+    Ok(format!("runs with\t{who}\nlimits\t{bounds}\nneighbours\t{neighbours}\n"))
 }
 
 #[cfg(test)]
@@ -159,7 +179,7 @@ mod tests {
 
     #[test]
     fn each_obstacle_has_its_own_way_out() {
-        let help = |facts: Facts| facts.help();
+        let help = |facts: Facts| facts.help(&io::Error::other("refused"));
         assert!(help(Facts { most_namespaces: Some(0), ..Facts::default() }).contains("max_user"));
         assert!(help(Facts { root: true, ..Facts::default() }).contains("--cap-add"));
         assert!(help(Facts { apparmor_restricts: true, ..Facts::default() }).contains("apparmor_"));
@@ -171,5 +191,8 @@ mod tests {
             ..Facts::default()
         };
         assert!(help(confined).contains("apparmor=unconfined"));
+        let full = io::Error::from_raw_os_error(libc::ENOSPC);
+        let nested = Facts { most_namespaces: Some(1), ..Facts::default() }.help(&full);
+        assert!(nested.contains("more user namespaces"), "{nested}");
     }
 }

@@ -69,6 +69,7 @@ pub(super) fn send(job: &Job<'_>) -> io::Result<Sent> {
 
 fn enter(job: &Job<'_>, report: &UnixStream) -> io::Result<Infallible> {
     harden::die_with_parent()?;
+    harden::first_to_go();
     // Until the command is executed this is a copy of the supervisor, whose memory holds expected
     // answers and every password, and a process of the node: its other processes must not look.
     nix::sys::prctl::set_dumpable(false).doing("closing the memory")?;

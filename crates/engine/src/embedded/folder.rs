@@ -36,6 +36,39 @@ pub(super) struct Folder {
 #[derive(Debug)]
 pub(super) struct Lock(#[allow(dead_code)] Flock<File>);
 
+/// Held while this machine's labctl changes an instance of an engine that keeps no folder: other
+/// labctl of this user wait for their turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    folder: Folder,
+    _lock: Lock,
+}
+
+impl Turn {
+    /// Waits for it. `None` where no folder of this user's can be made.
+    ///
+    /// # Errors
+    /// When another labctl has been at it for a minute.
+    pub(crate) async fn take(engine: &str, instance: &str) -> Result<Option<Self>> {
+        let root = default_root();
+        // A name that begins with a dot is no instance of the embedded engine.
+        let own = root.join(format!(".{engine}"));
+        if make_root(&root).and_then(|()| make_root(&own)).is_err() {
+            return Ok(None);
+        }
+        let folder = Folder::new(&own, instance)?;
+        let lock = folder.lock().await?;
+        Ok(Some(Self { folder, _lock: lock }))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Who waits makes it again; one that stays is the next one's.
+        let _ = self.folder.remove();
+    }
+}
+
 /// How folders on their way out are called; no instance's name begins with a dot.
 const GONE: &str = ".gone-";
 
@@ -47,6 +80,17 @@ pub(super) fn sweep_gone(root: &Path) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// A new folder for one trial of the engine, of a name that no instance can have; if its labctl is
+/// killed, `gc` removes it.
+pub(super) fn probe(root: &Path) -> io::Result<PathBuf> {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (pid, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    let path = fs::canonicalize(root)?.join(format!("{GONE}probe-{pid}-{number}"));
+    DirBuilder::new().mode(0o700).recursive(true).create(&path)?;
+    Ok(path)
 }
 
 /// Where this user's instances are kept.

@@ -150,6 +150,14 @@ pub(super) fn limit(limits: &Limits, own_user: bool, control_groups: bool) -> io
     Ok(())
 }
 
+/// Where all of an instance shares one bound on memory, a process of a node is killed before its
+/// supervisor when that is reached. A process may always ask for more of this, never for less. To be
+/// called before a node's own `/proc`, which cannot be written, is there.
+pub(super) fn first_to_go() {
+    // Without it, in a kernel that knows no such thing, everything works.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "500");
+}
+
 /// Ends the calling process when the thread that made it ends.
 pub(super) fn die_with_parent() -> io::Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;

@@ -7,20 +7,23 @@
 
 mod cgroup;
 mod client;
+mod contained;
 mod diagnose;
 mod exec;
 mod folder;
 mod harden;
 mod logs;
-mod plan;
+mod neighbours;
+pub(crate) mod plan;
 mod process;
+mod relay;
 mod running;
 mod sandbox;
 mod serve;
 mod session;
 mod start;
 mod supervisor;
-mod wire;
+pub(crate) mod wire;
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -30,6 +33,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
+pub(crate) use folder::Turn;
 pub use supervisor::supervisor_main;
 
 use self::folder::Folder;
@@ -140,7 +144,7 @@ impl Engine for Embedded {
     }
 
     async fn info(&self) -> Result<Info> {
-        let facts = client::probe(&self.options.program).await?;
+        let facts = client::probe(&self.options.program, self.state()).await?;
         let mut facts: Vec<(String, String)> = facts
             .lines()
             .filter_map(|line| line.split_once('\t'))
@@ -151,40 +155,8 @@ impl Engine for Embedded {
     }
 
     async fn supports(&self, deployment: &Deployment) -> Result<()> {
-        folder::check_name(&deployment.instance)?;
-        let mut seen = BTreeSet::new();
-        for spec in &deployment.nodes {
-            let name = spec.name();
-            if let Some(image) = &spec.image {
-                return Err(Error::Unsupported {
-                    message: format!(
-                        "node `{name}` runs the image {image}, which the embedded engine cannot: it \
-                         has no images"
-                    ),
-                    help: "use `--engine docker`, or take `image:` out of the node".into(),
-                });
-            }
-            folder::check_name(name)?;
-            let what = || format!("node `{name}`");
-            if name.len() > 64 {
-                return Err(Error::failed(what(), "a host name has at most 64 characters"));
-            }
-            if !seen.insert(name) {
-                return Err(Error::failed(what(), "there are two of this name"));
-            }
-            for link in &spec.config.links {
-                if link.name.is_empty() || link.name.len() > 15 || link.name.contains('/') {
-                    let why = format!("`{}` is no interface name: 1 to 15 characters", link.name);
-                    return Err(Error::failed(what(), why));
-                }
-                if !deployment.networks.iter().any(|network| network.name == link.network) {
-                    let why =
-                        format!("it is plugged into `{}`, which does not exist", link.network);
-                    return Err(Error::failed(what(), why));
-                }
-            }
-        }
-        Ok(())
+        let why = "which the embedded engine cannot: it has no images";
+        check(deployment, why, "use `--engine docker`, or take `image:` out of the node")
     }
 
     async fn changes(&self, deployment: &Deployment) -> Result<Changes> {
@@ -337,7 +309,8 @@ impl Engine for Embedded {
         }
         let folder = self.folder(instance)?;
         let request = Request::Control { node: node.to_owned() };
-        let socket = client::descriptor(&folder, instance, &request).await?;
+        let stream = client::must_connect(&folder, instance).await?;
+        let socket = client::descriptor(stream, &request).await?;
         let client = node::Client::new(socket);
         self.clients().insert(key, client.clone());
         Ok(client)
@@ -377,7 +350,39 @@ impl Engine for Embedded {
     }
 }
 
+/// Refuses what a supervisor cannot run; `why` and `help` say why it runs no images.
+pub(crate) fn check(deployment: &Deployment, why: &str, help: &str) -> Result<()> {
+    folder::check_name(&deployment.instance)?;
+    let mut seen = BTreeSet::new();
+    for spec in &deployment.nodes {
+        let name = spec.name();
+        if let Some(image) = &spec.image {
+            let message = format!("node `{name}` runs the image {image}, {why}");
+            return Err(Error::Unsupported { message, help: help.into() });
+        }
+        folder::check_name(name)?;
+        let what = || format!("node `{name}`");
+        if name.len() > 64 {
+            return Err(Error::failed(what(), "a host name has at most 64 characters"));
+        }
+        if !seen.insert(name) {
+            return Err(Error::failed(what(), "there are two of this name"));
+        }
+        for link in &spec.config.links {
+            if link.name.is_empty() || link.name.len() > 15 || link.name.contains('/') {
+                let why = format!("`{}` is no interface name: 1 to 15 characters", link.name);
+                return Err(Error::failed(what(), why));
+            }
+            if !deployment.networks.iter().any(|network| network.name == link.network) {
+                let why = format!("it is plugged into `{}`, which does not exist", link.network);
+                return Err(Error::failed(what(), why));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// An event as it came over the wire.
-fn event(subject: String, what: &str) -> Event {
+pub(crate) fn event(subject: String, what: &str) -> Event {
     Event { subject, what: wire::event_name(what) }
 }

@@ -6,23 +6,23 @@ use super::wire::Status;
 use crate::{Changes, Deployment};
 
 /// How a node is called in [`Changes`].
-pub(super) fn node(name: &str) -> String {
+pub(crate) fn node(name: &str) -> String {
     format!("node {name}")
 }
 
 /// How a network is called in [`Changes`].
-pub(super) fn network(name: &str) -> String {
+pub(crate) fn network(name: &str) -> String {
     format!("network {name}")
 }
 
 /// The nodes among names of [`Changes`].
-pub(super) fn nodes(names: &[String]) -> impl Iterator<Item = &str> {
+pub(crate) fn nodes(names: &[String]) -> impl Iterator<Item = &str> {
     names.iter().filter_map(|name| name.strip_prefix("node "))
 }
 
 /// What makes the instance `now` what `wanted` says. A node that was stopped is started again, so
 /// it counts as replaced; so do all when another build of the `program` is to run them.
-pub(super) fn changes(now: &Status, wanted: &Deployment, program: &str) -> Changes {
+pub(crate) fn changes(now: &Status, wanted: &Deployment, program: &str) -> Changes {
     let mut changes = Changes::default();
     let networks: BTreeSet<&str> = now.networks.iter().map(String::as_str).collect();
     let wanted_networks: BTreeSet<&str> =

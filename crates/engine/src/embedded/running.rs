@@ -213,8 +213,13 @@ impl Node {
                 _ => return Err(complaint(report, &said).await),
             }
             let ports = supervisor.plug(&self.spec, child.pid()).map_err(std::io::Error::other)?;
-            self.ports.replace(ports);
+            self.ports.replace(ports.clone());
             std::fs::File::from(born.go).write_all(&[READY])?;
+            match report.read(&mut said).await? {
+                1 if said[0] == READY => supervisor.settle(&ports),
+                0 => return Err(std::io::Error::other("it ended without a word")),
+                _ => return Err(complaint(report, &said).await),
+            }
             match report.read(&mut said).await? {
                 0 => Ok(()),
                 _ => Err(complaint(report, &said).await),

@@ -93,9 +93,10 @@ pub(super) fn change_root(root: &Path) -> io::Result<()> {
     match nix::unistd::pivot_root(".", ".") {
         // Both are mounted on the same place now, the old one on top.
         Ok(()) => umount2(".", MntFlags::MNT_DETACH).doing("leaving the old root")?,
-        // Docker's system call filter forbids it even with CAP_SYS_ADMIN. Then the new root covers
-        // the old one, which nothing that may not `chroot` can uncover.
-        Err(Errno::EPERM) => {
+        // Docker's system call filter forbids it even with CAP_SYS_ADMIN, and the first root of a
+        // kernel, where a machine runs from its RAM disk, cannot be left at all. Then the new root
+        // covers the old one, which nothing that may not `chroot` can uncover.
+        Err(Errno::EPERM | Errno::EINVAL) => {
             mount(Some("."), "/", None::<&str>, MsFlags::MS_MOVE, None::<&str>)
                 .doing("covering the old root")?;
             nix::unistd::chroot(".").doing("changing the root")?;

@@ -2,9 +2,10 @@
 //! becomes the agent.
 //!
 //! The supervisor and the child talk over two pipes. The child says [`READY`] when its network
-//! namespace exists, the supervisor plugs the cables and answers one byte, and the child goes on to
-//! execute the agent, which closes the pipe. Anything else on the pipe is an error's text.
-#![allow(unsafe_code)] // One ioctl to bring the loopback interface up.
+//! namespace exists, the supervisor plugs the cables and answers one byte, the child switches its
+//! ends on and says [`READY`] again, so that the supervisor can have the switch forward by them, and
+//! goes on to execute the agent, which closes the pipe. Anything else on the pipe is an error's text.
+#![allow(unsafe_code)] // One ioctl to bring interfaces up.
 
 use std::convert::Infallible;
 use std::fs;
@@ -30,7 +31,7 @@ const DISK: u64 = 64 << 20;
 /// A node may have one file for so many bytes of its disk: inodes are memory of the kernel.
 const SMALLEST_FILE: u64 = 4096;
 
-/// The child's word that its network namespace exists.
+/// The child's word that its network namespace exists, and later that its interfaces are on.
 pub(super) const READY: u8 = b'\x06';
 
 /// All that the birth of one node needs.
@@ -152,6 +153,7 @@ fn become_agent(
     go: &mut impl Read,
 ) -> io::Result<Infallible> {
     harden::die_with_parent().doing("tying the node to its supervisor")?;
+    harden::first_to_go();
     for group in &birth.groups {
         fs::write(group, "0").doing("joining the node's control group")?;
     }
@@ -169,6 +171,10 @@ fn become_agent(
     report.write_all(&[READY])?;
     let mut byte = [0];
     go.read_exact(&mut byte).doing("waiting for the cables")?;
+    for link in &birth.spec.config.links {
+        interface_up(&link.name).doing(&format!("switching on {}", link.name))?;
+    }
+    report.write_all(&[READY])?;
     write_files(birth.spec).doing("writing the node's files")?;
     let environment = environment(birth.spec);
     let program = Program::new("labctl", ["agent"], environment)?;
@@ -250,23 +256,30 @@ fn network_settings(spec: &NodeSpec) -> io::Result<()> {
         ("conf/all/rp_filter", "0"),
         ("conf/default/rp_filter", "0"),
     ] {
-        fs::write(format!("/proc/sys/net/ipv4/{name}"), value)
-            .doing(&format!("setting net.ipv4.{name}"))?;
+        // Writing takes the kernel's one lock on all networks, even where nothing changes.
+        let path = format!("/proc/sys/net/ipv4/{name}");
+        if !fs::read_to_string(&path).is_ok_and(|have| have.trim_end() == value) {
+            fs::write(&path, value).doing(&format!("setting net.ipv4.{name}"))?;
+        }
     }
     // Older kernels have this one for the whole machine only.
     let _ = fs::write("/proc/sys/net/ipv4/icmp_ratelimit", "0");
     // Ping sockets for every group of the node: only root is mapped where a user owns the lab.
     let _ = fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0");
-    loopback_up().doing("bringing up the loopback interface")
+    interface_up("lo").doing("bringing up the loopback interface")
 }
 
-fn loopback_up() -> io::Result<()> {
+/// The agent will set it up; until then it has no address, but its carrier is there.
+fn interface_up(name: &str) -> io::Result<()> {
     let socket = std::net::UdpSocket::bind((std::net::Ipv4Addr::UNSPECIFIED, 0))?;
-    // SAFETY: the request is a plain structure, zero but for the name and the flags.
+    // SAFETY: the request is a plain structure, zero but for the name, which ends with a zero, and
+    // the flags.
     let result = unsafe {
         let mut request: libc::ifreq = std::mem::zeroed();
-        request.ifr_name[0] = b'l' as libc::c_char;
-        request.ifr_name[1] = b'o' as libc::c_char;
+        let room = request.ifr_name.len() - 1;
+        for (to, from) in request.ifr_name.iter_mut().zip(name.bytes().take(room)) {
+            *to = from as libc::c_char;
+        }
         request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as libc::c_short;
         libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request)
     };

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::ExitCode;
 use std::rc::Rc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures::StreamExt;
 use net::bridge::{Bridges, Cable};
@@ -25,7 +25,7 @@ use super::running::Node;
 use super::sandbox::{self, Sandbox};
 use super::start;
 use super::wire::{self, Failure, Reply, Request, Status};
-use super::{cgroup, serve};
+use super::{cgroup, contained, relay, serve};
 use crate::{Changes, Deployment, Error, NodeSpec, PATIENCE, Result};
 
 /// The instance's folder in the supervisor's root.
@@ -48,6 +48,8 @@ pub(super) struct Supervisor {
     /// The interface index of each network's bridge.
     networks: RefCell<BTreeMap<String, u32>>,
     kept: RefCell<Kept>,
+    /// The deployment, and with it its end, is another one.
+    kept_anew: Notify,
     counter: Cell<u32>,
     /// One change at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
@@ -57,14 +59,18 @@ pub(super) struct Supervisor {
 }
 
 /// Runs a supervisor: `labctl supervisor run FOLDER DISK COMMANDS…`, listening on standard input;
-/// or `labctl supervisor probe`, which tries what the engine needs and prints what it found.
+/// `labctl supervisor probe FOLDER`, which tries what the engine needs and prints what it found;
+/// `labctl supervisor pod DISK COMMANDS…`, process 1 of a container that holds an instance; or
+/// `labctl supervisor relay`, the way into it.
 pub fn supervisor_main(args: Vec<OsString>) -> ExitCode {
     let args: Vec<String> = args.iter().map(|arg| arg.to_string_lossy().into_owned()).collect();
     match args.first().map(String::as_str) {
-        Some("probe") => diagnose::probe(),
+        Some("probe") if args.len() == 2 => diagnose::probe(Path::new(&args[1])),
         Some("run") if args.len() >= 3 => {
             run(Path::new(&args[1]), args[2].parse().ok(), &args[3..])
         }
+        Some("pod") if args.len() >= 2 => contained::main(args[1].parse().ok(), &args[2..]),
+        Some("relay") => relay::main(Path::new(contained::FOLDER)),
         _ => {
             use std::io::Write;
             let text = b"labctl supervisor is started by labctl itself, not by hand\n";
@@ -82,18 +88,41 @@ fn run(folder: &Path, disk: Option<u64>, commands: &[String]) -> ExitCode {
         Ok(None) => {}
         Err(_) => return ExitCode::FAILURE,
     }
+    serve(folder, disk, commands, listener(), false);
+    ExitCode::SUCCESS
+}
+
+/// Is the supervisor of `folder` until its end. `resume` makes the lab again that is kept there, and
+/// waits for its first order for ever: something else looks after it.
+pub(super) fn serve(
+    folder: &Path,
+    disk: Option<u64>,
+    commands: &[String],
+    listener: Option<std::os::unix::net::UnixListener>,
+    resume: bool,
+) {
     // Two descriptors a node; where they cannot be had, large labs fail and say so.
     let _ = process::all_descriptors();
+    super::neighbours::make_room();
     let result = nix::unistd::setsid()
         .doing("starting a session")
         .and_then(|_| sandbox::enter(folder, commands, disk));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let (Ok(runtime), Some(listener)) = (runtime, listener()) else { return ExitCode::FAILURE };
+    let (Ok(runtime), Some(listener)) = (runtime, listener) else { return };
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let Ok(listener) = UnixListener::from_std(listener) else { return };
+        let unblocked = listener.set_nonblocking(true);
+        let Ok(listener) = unblocked.and_then(|()| UnixListener::from_std(listener)) else {
+            return;
+        };
         match result.and_then(|sandbox| prepare(sandbox, folder)) {
-            Ok(supervisor) => listen(listener, Rc::new(supervisor)).await,
+            Ok(supervisor) => {
+                let supervisor = Rc::new(supervisor);
+                if resume {
+                    supervisor.resume().await;
+                }
+                listen(listener, supervisor, resume).await;
+            }
             // Whoever started this supervisor is told why there is none.
             Err(error) => {
                 if let Ok((mut stream, _)) = listener.accept().await {
@@ -104,15 +133,12 @@ fn run(folder: &Path, disk: Option<u64>, commands: &[String]) -> ExitCode {
             }
         }
     });
-    ExitCode::SUCCESS
 }
 
 /// The socket that was handed over as standard input, which becomes `/dev/null`.
 fn listener() -> Option<std::os::unix::net::UnixListener> {
     let fd = io::stdin().as_fd().try_clone_to_owned().ok()?;
-    let listener = std::os::unix::net::UnixListener::from(fd);
-    listener.set_nonblocking(true).ok()?;
-    Some(listener)
+    Some(std::os::unix::net::UnixListener::from(fd))
 }
 
 fn prepare(sandbox: Sandbox, folder: &Path) -> io::Result<Supervisor> {
@@ -129,6 +155,7 @@ fn prepare(sandbox: Sandbox, folder: &Path) -> io::Result<Supervisor> {
         bridges: RefCell::new(bridges),
         networks: RefCell::default(),
         kept: RefCell::default(),
+        kept_anew: Notify::new(),
         counter: Cell::new(1000),
         changing: tokio::sync::Mutex::new(()),
         ended: Notify::new(),
@@ -136,7 +163,7 @@ fn prepare(sandbox: Sandbox, folder: &Path) -> io::Result<Supervisor> {
     })
 }
 
-async fn listen(listener: UnixListener, supervisor: Rc<Supervisor>) {
+async fn listen(listener: UnixListener, supervisor: Rc<Supervisor>, patient: bool) {
     use tokio::signal::unix::{SignalKind, signal};
     let terminate = async {
         match signal(SignalKind::terminate()) {
@@ -150,7 +177,7 @@ async fn listen(listener: UnixListener, supervisor: Rc<Supervisor>) {
         let abandoned = async {
             let created = supervisor.kept.borrow().created;
             match created {
-                0 => tokio::time::sleep(PATIENCE).await,
+                0 if !patient => tokio::time::sleep(PATIENCE).await,
                 _ => std::future::pending().await,
             }
         };
@@ -162,6 +189,13 @@ async fn listen(listener: UnixListener, supervisor: Rc<Supervisor>) {
                 }
             }
             () = supervisor.ended.notified() => return,
+            () = supervisor.time_is_over() => {
+                // A forgotten copy gives back its memory though no labctl comes by; its folder
+                // says what it was until one does.
+                let (silent, _) = tokio::sync::mpsc::unbounded_channel();
+                let _ = supervisor.clear(&silent).await;
+                return;
+            }
             _ = &mut terminate => {
                 // As after a crash: the folder stays for `up` or `gc`.
                 let (silent, _) = tokio::sync::mpsc::unbounded_channel();
@@ -203,6 +237,27 @@ impl Supervisor {
             labels: kept.deployment.labels.clone(),
             networks: self.networks.borrow().keys().cloned().collect(),
             nodes: self.nodes.borrow().values().map(|node| node.status()).collect(),
+        }
+    }
+
+    /// Waits for the second that the deployment's label [`crate::EXPIRES`] names; for ever where
+    /// there is none.
+    async fn time_is_over(&self) {
+        loop {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let left = self.kept.borrow().deployment.expires().map(|end| end.saturating_sub(now));
+            match left {
+                Some(Duration::ZERO) => return,
+                // The clock of the day may be set while this one runs.
+                Some(left) => {
+                    let until = tokio::time::sleep(left.min(Duration::from_secs(60)));
+                    tokio::select! {
+                        () = until => {}
+                        () = self.kept_anew.notified() => {}
+                    }
+                }
+                None => self.kept_anew.notified().await,
+            }
         }
     }
 
@@ -263,6 +318,18 @@ impl Supervisor {
         Ok(changes)
     }
 
+    /// Makes the lab again that is kept in the folder; what fails is said on standard error.
+    async fn resume(self: &Rc<Self>) {
+        let Some(kept) = folder::read_kept(Path::new(DIR)) else { return };
+        self.kept.borrow_mut().created = kept.created;
+        let (silent, _) = tokio::sync::mpsc::unbounded_channel();
+        if let Err(error) = self.apply(kept.deployment, &silent).await {
+            use std::io::Write;
+            // There is nobody else to tell.
+            let _ = writeln!(io::stderr().lock(), "making the lab again: {error}");
+        }
+    }
+
     fn keep(&self, deployment: &Deployment) -> Result<()> {
         let mut kept = self.kept.borrow_mut();
         if kept.created == 0 {
@@ -270,6 +337,7 @@ impl Supervisor {
             kept.created = now.as_secs() as i64;
         }
         kept.deployment = deployment.clone();
+        self.kept_anew.notify_one();
         folder::write_kept(Path::new(DIR), &kept)
             .map_err(|error| Error::failed("keeping the deployment", error))
     }
@@ -319,6 +387,12 @@ impl Supervisor {
         }
         let pulled = self.bridges.borrow_mut().unplug(ports);
         pulled.map_err(|error| Error::failed(format!("the interfaces of {node}"), error))
+    }
+
+    /// Has the switches forward by cables whose far ends are on now.
+    pub(super) fn settle(&self, ports: &[String]) {
+        // They would in any case, only later.
+        let _ = self.bridges.borrow_mut().settle(ports);
     }
 
     /// Plugs a node's cables; the names of their near ends.

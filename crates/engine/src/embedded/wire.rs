@@ -11,7 +11,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::sys::socket::{ControlMessage, ControlMessageOwned, MsgFlags, UnixAddr, recvmsg, sendmsg};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
 use crate::{Changes, Deployment, Error, NodeState};
@@ -25,7 +25,7 @@ const MAX_FDS: usize = 4;
 /// What a supervisor is asked.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Request {
+pub(crate) enum Request {
     /// [`Reply::Status`].
     Status,
     /// [`Reply::Event`]s, then [`Reply::Changes`].
@@ -76,10 +76,21 @@ pub(super) enum Request {
     Remove,
 }
 
+/// What labctl asks through the relay of a pod, where no descriptor can travel.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Call {
+    /// What. After [`Reply::Started`] of a command its streams follow as pieces, after the
+    /// [`Reply::Done`] of [`Request::Control`] the agent's bytes.
+    pub(crate) request: Request,
+    /// Whether a command's standard input is connected.
+    #[serde(default)]
+    pub(crate) stdin: bool,
+}
+
 /// What a supervisor answers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     Status(Box<Status>),
     Event { subject: String, what: String },
     Changes(Changes),
@@ -95,26 +106,26 @@ pub(super) enum Reply {
 /// well enough to be listed and removed, so what is missing has a default.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Status {
+pub(crate) struct Status {
     /// Which build of the program supervisor and nodes run.
-    pub(super) program: String,
-    pub(super) instance: String,
-    pub(super) lab: String,
-    pub(super) created: i64,
-    pub(super) labels: std::collections::BTreeMap<String, String>,
-    pub(super) networks: Vec<String>,
-    pub(super) nodes: Vec<NodeStatus>,
+    pub(crate) program: String,
+    pub(crate) instance: String,
+    pub(crate) lab: String,
+    pub(crate) created: i64,
+    pub(crate) labels: std::collections::BTreeMap<String, String>,
+    pub(crate) networks: Vec<String>,
+    pub(crate) nodes: Vec<NodeStatus>,
 }
 
 /// A node as its supervisor sees it.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct NodeStatus {
-    pub(super) name: String,
-    pub(super) state: String,
-    pub(super) detail: String,
-    pub(super) pid: Option<u32>,
-    pub(super) hash: String,
+pub(crate) struct NodeStatus {
+    pub(crate) name: String,
+    pub(crate) state: String,
+    pub(crate) detail: String,
+    pub(crate) pid: Option<u32>,
+    pub(crate) hash: String,
 }
 
 impl From<NodeStatus> for NodeState {
@@ -126,7 +137,7 @@ impl From<NodeStatus> for NodeState {
 /// An [`Error`] on its way from the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     Unavailable { message: String, help: String },
     Unsupported { message: String, help: String },
     NotFound(String),
@@ -162,7 +173,7 @@ impl From<Failure> for Error {
 }
 
 /// The names of events are static in [`crate::Event`].
-pub(super) fn event_name(what: &str) -> &'static str {
+pub(crate) fn event_name(what: &str) -> &'static str {
     const KNOWN: [&str; 8] = [
         "creating",
         "created",
@@ -177,7 +188,7 @@ pub(super) fn event_name(what: &str) -> &'static str {
 }
 
 /// Sends one frame, with descriptors.
-pub(super) async fn send<T: Serialize>(
+pub(crate) async fn send<T: Serialize>(
     stream: &mut UnixStream,
     message: &T,
     fds: &[BorrowedFd<'_>],
@@ -209,8 +220,52 @@ pub(super) async fn send<T: Serialize>(
     stream.write_all(&body).await
 }
 
+/// Sends one frame over what carries no descriptors.
+pub(crate) async fn put<T: Serialize>(
+    stream: &mut (impl AsyncWrite + Unpin),
+    message: &T,
+) -> io::Result<()> {
+    let body = serde_json::to_vec(message).map_err(io::Error::other)?;
+    if body.len() > MAX_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "the message is too large"));
+    }
+    stream.write_all(&(body.len() as u32).to_be_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.flush().await
+}
+
+/// Takes one frame from what carries no descriptors; `None` at the end of the connection.
+pub(crate) async fn get<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> io::Result<Option<T>> {
+    let mut head = [0u8; 4];
+    match stream.read(&mut head).await? {
+        0 => return Ok(None),
+        n => stream.read_exact(&mut head[n..]).await?,
+    };
+    body(stream, head).await.map(Some)
+}
+
+/// The rest of a frame after its length.
+async fn body<T: DeserializeOwned>(
+    stream: &mut (impl AsyncRead + Unpin),
+    head: [u8; 4],
+) -> io::Result<T> {
+    let length = u32::from_be_bytes(head) as usize;
+    if length > MAX_FRAME {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a frame of labctl's"));
+    }
+    // Grown as the bytes come, so that a false length costs nothing.
+    let mut body = Vec::new();
+    stream.take(length as u64).read_to_end(&mut body).await?;
+    if body.len() < length {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    serde_json::from_slice(&body).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
 /// Takes one frame; `None` at the end of the connection.
-pub(super) async fn receive<T: DeserializeOwned>(
+pub(crate) async fn receive<T: DeserializeOwned>(
     stream: &mut UnixStream,
 ) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
     let mut head = [0u8; 4];
@@ -228,23 +283,11 @@ pub(super) async fn receive<T: DeserializeOwned>(
             Ok(n) => have += n,
         }
     }
-    let length = u32::from_be_bytes(head) as usize;
-    if length > MAX_FRAME {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "not a frame of labctl's"));
-    }
-    // Grown as the bytes come, so that a false length costs nothing.
-    let mut body = Vec::new();
-    (&mut *stream).take(length as u64).read_to_end(&mut body).await?;
-    if body.len() < length {
-        return Err(io::ErrorKind::UnexpectedEof.into());
-    }
-    let message = serde_json::from_slice(&body)
-        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-    Ok(Some((message, fds)))
+    Ok(Some((body(stream, head).await?, fds)))
 }
 
 /// Takes bytes until the other side closes, at most 4 KiB, with the descriptors that come along.
-pub(super) async fn receive_bytes(stream: &mut UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+pub(crate) async fn receive_bytes(stream: &mut UnixStream) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let (mut bytes, mut have, mut fds) = (vec![0; 4096], 0, Vec::new());
     while have < bytes.len() {
         stream.readable().await?;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// The commands of a node.
-pub const NAMES: [&str; 19] = [
+pub const NAMES: [&str; 22] = [
     "agent",
     "relay",
     "true",
@@ -28,6 +28,9 @@ pub const NAMES: [&str; 19] = [
     "background",
     "hog",
     "knock",
+    "sleep",
+    "fill",
+    "yes",
 ];
 
 /// Runs a command if this process is one.
@@ -90,9 +93,15 @@ fn run(name: &str, args: &[String]) -> u8 {
             }
         }
         "background" => {
-            // A child that keeps standard output open after this command's end.
-            std::process::Command::new("/proc/self/exe").arg0("hang").spawn().unwrap();
+            // A child that keeps standard output open after this command's end, so many
+            // milliseconds; then the code to end with.
+            let mut child = std::process::Command::new("/proc/self/exe");
+            child.arg0("sleep").arg(&args[0]).spawn().unwrap();
             println!("left one behind");
+            number(1) as u8
+        }
+        "sleep" => {
+            std::thread::sleep(Duration::from_millis(args[0].parse().unwrap()));
             0
         }
         "tty" => tty(),
@@ -152,6 +161,23 @@ fn run(name: &str, args: &[String]) -> u8 {
                 1
             }
         },
+        "fill" => {
+            // Files until there is no more room; the bytes that could be written.
+            let (mut written, mut number) = (0, 0);
+            while number < 64 {
+                let file = std::fs::File::create(format!("{}{number}", args[0]));
+                let Ok(mut file) = file else { break };
+                let Ok(()) = file.write_all(&vec![7; 1 << 20]) else { break };
+                written += 1 << 20;
+                number += 1;
+            }
+            println!("{written}");
+            0
+        }
+        "yes" => {
+            while std::io::stdout().write_all(&[b'y'; 4096]).is_ok() {}
+            0
+        }
         "hog" => {
             // Children that only wait, until no more can be made.
             let mut made = 0;

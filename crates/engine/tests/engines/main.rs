@@ -1,9 +1,9 @@
-//! What an engine is: every promise of `engine::Engine`, tried on both engines.
+//! What an engine is: every promise of `engine::Engine`, tried on all three engines.
 //!
 //! The test program is also the program of the nodes: supervisor, agent (the real one) and a few
 //! commands that say what they see. So it has its own `main`: run as `cargo test -p engine --test
-//! engines`, with words of test names to choose some. Docker's half is skipped where no Docker
-//! answers, the embedded half where namespaces may not be made.
+//! engines`, with words of test names to choose some. The tests on Docker (nodes and pods) are skipped
+//! where no Docker answers, the embedded engine's where namespaces may not be made.
 
 #![allow(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@
 mod both;
 mod commands;
 mod embedded;
+mod pod;
 mod support;
 
 use std::process::ExitCode;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     }
     let mut tests = both::tests();
     tests.extend(embedded::tests());
+    tests.extend(pod::tests());
     tests.retain(|(name, _)| words.is_empty() || words.iter().any(|word| name.contains(word)));
     let failed = run(tests);
     for name in &failed {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use engine::docker::Docker;
 use engine::embedded::{Embedded, Options};
+use engine::pod::Pods;
 use engine::{Chunk, Deployment, Engine, ExecOptions, Network, NodeSpec, Result, TerminalSize};
 use futures::StreamExt;
 use node::config::{Address, Link};
@@ -29,6 +30,7 @@ pub fn engine(name: &str) -> Option<Arc<dyn Engine>> {
     static MISSING: OnceLock<std::sync::Mutex<BTreeMap<String, Option<String>>>> = OnceLock::new();
     let engine: Arc<dyn Engine> = match name {
         "docker" => Arc::new(Docker::connect(None, commands()).ok()?),
+        "pod" => Arc::new(Pods::new(Docker::connect(None, commands()).ok()?)),
         _ => Arc::new(embedded()),
     };
     let mut missing = MISSING.get_or_init(Default::default).lock().unwrap();
@@ -160,8 +162,10 @@ impl Lab {
 
     /// The process number of a node's agent on the host, and 0 where there is none.
     pub async fn pid(&self, node: &str) -> u32 {
-        if self.engine.name() == "docker" {
-            return self.docker_pid(node);
+        match self.engine.name() {
+            "docker" => return self.docker_pid(node),
+            "pod" => return self.pod_pid(node),
+            _ => {}
         }
         let nodes = self.engine.nodes(self.name()).await.unwrap();
         nodes.iter().find(|state| state.name == node).and_then(|state| state.pid).unwrap_or(0)
@@ -169,14 +173,25 @@ impl Lab {
 
     /// The same by Docker's own program.
     fn docker_pid(&self, node: &str) -> u32 {
-        let docker = |args: &[&str]| {
-            let output = std::process::Command::new("docker").args(args).output().unwrap();
-            String::from_utf8_lossy(&output.stdout).trim().to_owned()
-        };
         let instance = format!("label=labctl.instance={}", self.name());
         let node = format!("label=labctl.node={node}");
-        let id = docker(&["ps", "-q", "--filter", &instance, "--filter", &node]);
-        docker(&["inspect", "-f", "{{.State.Pid}}", &id]).parse().unwrap_or(0)
+        first_process(&["--filter", &instance, "--filter", &node])
+    }
+
+    /// The same in a pod: a child of its supervisor whose host name is the node's.
+    fn pod_pid(&self, node: &str) -> u32 {
+        let name = |pid: &u32| {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/root/etc/hostname"));
+            name.unwrap_or_default().trim().to_owned()
+        };
+        let agents = self.supervisor_in_pod().map(children).unwrap_or_default();
+        agents.into_iter().find(|pid| alive(*pid) && name(pid) == node).unwrap_or(0)
+    }
+
+    /// The supervisor of a pod: the child of its first process.
+    pub fn supervisor_in_pod(&self) -> Option<u32> {
+        let pod = format!("label=labctl.pod={}", self.name());
+        children(first_process(&["--filter", &pod])).first().copied()
     }
 
     /// kill -9 of a node's agent; returns when another one runs.
@@ -207,6 +222,24 @@ impl Drop for Lab {
             result.unwrap();
         }
     }
+}
+
+/// What Docker's own program says.
+pub fn docker(args: &[&str]) -> String {
+    let output = std::process::Command::new("docker").args(args).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+}
+
+/// The process number on the host of the first process of the container that filters choose.
+fn first_process(filters: &[&str]) -> u32 {
+    let id = docker(&[&["ps", "-q"][..], filters].concat());
+    docker(&["inspect", "-f", "{{.State.Pid}}", &id]).parse().unwrap_or(0)
+}
+
+/// The children of a process.
+fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    text.unwrap_or_default().split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Waits for what must come.
