@@ -91,7 +91,17 @@ impl Decode for String {
     fn decode(node: &Node, decoder: &mut Decoder<'_>) -> Option<Self> {
         match node.text() {
             Some(text) => Some(text.to_owned()),
-            None => decoder.expected(node, "a text", ""),
+            None => {
+                let help = match node.value {
+                    Value::Map(_) => {
+                        "a text with `: ` in it, or that begins with `{`, stands in quotes"
+                    }
+                    Value::List(_) => "give one text, without `- ` and brackets",
+                    _ => "",
+                };
+                let what = format!("expected a text, found {}", node.describe());
+                decoder.refuse(node, "yaml::type", what, help)
+            }
         }
     }
 }
@@ -304,7 +314,17 @@ impl<T: Decode> Decode for Map<T> {
                 };
                 Some(Self(entries.iter().filter_map(read).collect()))
             }
-            _ => decoder.expected(node, "a mapping (`name: value` lines)", ""),
+            Value::List(_) => decoder.refuse(
+                node,
+                "yaml::type",
+                "expected `name: value` lines, found a list",
+                "without dashes and square brackets: each entry is `name: value`",
+            ),
+            _ => {
+                let what = format!("expected `name: value` lines, found {}", node.describe());
+                let name = node.text().unwrap_or("name");
+                decoder.refuse(node, "yaml::type", what, format!("for example `{{ {name}: … }}`"))
+            }
         }
     }
 
@@ -348,7 +368,7 @@ pub fn suggestion<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> S
     let known: Vec<&str> = known.into_iter().collect();
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None if known.is_empty() => "there is none".to_owned(),
+        None if known.is_empty() => "the lab has none yet".to_owned(),
         None => {
             let more = if known.len() > 12 {
                 format!(" and {} more", known.len() - 12)
@@ -398,7 +418,7 @@ macro_rules! record {
                     #[allow(unreachable_code)]
                     return decoder.expected(
                         node,
-                        &format!("a mapping with {}", Self::FIELDS.join(", ")),
+                        &$crate::decode::fields(Self::FIELDS),
                         "",
                     );
                 };
@@ -458,6 +478,13 @@ macro_rules! record {
     };
 }
 pub(crate) use record;
+
+/// What a mapping has, as a noun; the first few of many fields.
+pub fn fields(names: &[&str]) -> String {
+    const SHOWN: usize = 6;
+    let more = if names.len() > SHOWN { ", …" } else { "" };
+    format!("a mapping with {}{more}", names[..names.len().min(SHOWN)].join(", "))
+}
 
 /// A field's name without the `r#` of a Rust keyword.
 pub const fn bare(name: &str) -> &str {

@@ -157,8 +157,14 @@ impl Report {
             .with_context_lines(1)
             .with_links(false);
         let mut out = String::new();
+        let sources: Vec<_> =
+            self.sources.iter().map(|(name, text)| (name.clone(), harmless(text))).collect();
         for diagnostic in &self.diagnostics {
-            let shown = Shown { diagnostic, sources: &self.sources };
+            let shown = Shown { diagnostic, sources: &sources };
+            if miette::Diagnostic::source_code(&shown).is_none() {
+                let _ = writeln!(out, "{diagnostic}");
+                continue;
+            }
             if handler.render_report(&mut out, &shown).is_err() {
                 let _ = writeln!(out, "{diagnostic}");
             }
@@ -184,13 +190,60 @@ impl std::error::Error for Report {}
 impl Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let word = if self.severity == Severity::Error { "error" } else { "warning" };
-        let Self { file, line, column, code, message, .. } = self;
-        write!(f, "{file}:{line}:{column}: {word}[{code}]: {message}")?;
+        let Self { file, line, column, code, .. } = self;
+        write!(f, "{file}:{line}:{column}: {word}[{code}]: {}", harmless(&self.message))?;
         if let Some(help) = &self.help {
-            write!(f, "; {help}")?;
+            write!(f, "; {}", harmless(help))?;
         }
         Ok(())
     }
+}
+
+/// A text of a stranger for a terminal: no control characters and nothing that turns the order of
+/// letters around. As many bytes as before, so that places stay.
+fn harmless(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\n' | '\t' => c,
+            '\r' => ' ',
+            c if c.is_control() => match c.len_utf8() {
+                1 => '?',
+                _ => '¿',
+            },
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+            c => c,
+        })
+        .collect()
+}
+
+/// The longest line that is shown, in bytes.
+const WIDEST: usize = 600;
+
+/// Whether the lines of a range and the ones around it can be shown.
+fn is_short(text: &str, start: usize, length: usize) -> bool {
+    let bytes = text.as_bytes();
+    let (start, end) = (start.min(bytes.len()), (start + length).min(bytes.len()));
+    end - start <= WIDEST
+        && short_lines(bytes[..start].iter().rev())
+        && short_lines(bytes[end..].iter())
+}
+
+/// Whether the next two lines are short.
+fn short_lines<'a>(bytes: impl Iterator<Item = &'a u8>) -> bool {
+    let (mut run, mut lines) = (0, 0);
+    for byte in bytes {
+        run += 1;
+        if *byte == b'\n' {
+            (run, lines) = (0, lines + 1);
+        }
+        if lines > 2 {
+            return true;
+        }
+        if run > WIDEST {
+            return false;
+        }
+    }
+    true
 }
 
 /// A diagnostic with its source, as miette wants it.
@@ -202,7 +255,7 @@ struct Shown<'a> {
 
 impl Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        f.write_str(&harmless(&self.diagnostic.message))
     }
 }
 
@@ -245,11 +298,15 @@ impl miette::Diagnostic for Shown<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn Display + 'a>> {
-        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn Display>)
+        self.diagnostic.help.as_ref().map(|help| Box::new(harmless(help)) as Box<dyn Display>)
     }
 
     fn source_code(&self) -> Option<&dyn miette::SourceCode> {
-        self.sources.iter().any(|(name, _)| *name == self.diagnostic.file).then_some(self as _)
+        let (_, text) = self.sources.iter().find(|(name, _)| *name == self.diagnostic.file)?;
+        let spans = self.diagnostic.related.iter().map(|related| related.span);
+        let mut spans = spans.chain([self.diagnostic.span]);
+        // A line of a megabyte helps nobody, and is more than can be drawn.
+        spans.all(|(start, length)| is_short(text, start, length)).then_some(self as _)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {

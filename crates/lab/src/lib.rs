@@ -11,7 +11,6 @@ pub mod file;
 mod lint;
 mod load;
 pub mod plan;
-mod read_check;
 pub mod render;
 mod router;
 mod schema;
@@ -19,6 +18,7 @@ mod secrets;
 mod source;
 mod starters;
 mod template;
+pub mod todo;
 pub mod units;
 pub mod yaml;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::check::{Check, Scenario, Wrong};
 use crate::file::{self, MailProtocol, Range};
+use crate::todo::Work;
 
 /// Everything that is known of a lab before it runs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,9 +33,15 @@ pub struct Plan {
     pub scenarios: Vec<Scenario>,
     /// Wrong variants, for `labctl test-lab`.
     pub wrong: Vec<Wrong>,
+    /// What is the student's work in an exercise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub todo: Vec<Work>,
     /// The lab's own templates by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub templates: BTreeMap<String, String>,
+    /// Whether programs give away the keys of their TLS connections.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub keylog: bool,
 }
 
 impl Plan {

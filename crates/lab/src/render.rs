@@ -99,6 +99,7 @@ pub fn node_config(plan: &Plan, name: &str, secrets: &Secrets) -> Result<Config,
         firewall: node.firewall.clone(),
         mail: node.mail.clone(),
         trust: if secrets.ca.is_empty() { Vec::new() } else { vec![secrets.ca.clone()] },
+        keylog: plan.keylog,
     })
 }
 
@@ -125,8 +126,8 @@ pub(crate) fn environment() -> Environment<'static> {
     if let Ok(syntax) = syntax {
         environment.set_syntax(syntax);
     }
-    // A template of a lab may loop; it must end.
-    environment.set_fuel(Some(5_000_000));
+    // A template of a lab may loop; it must end. One unit is a step or 64 bytes: 32 MB at most.
+    environment.set_fuel(Some(500_000));
     environment
 }
 
@@ -149,6 +150,7 @@ impl Renderer<'_> {
             "node": self.node,
             "state": paths::STATE,
             "run": paths::RUN,
+            "keylog": self.plan.keylog.then_some(paths::KEYLOG),
         });
         if let (Some(all), Value::Object(extra)) = (shown.as_object_mut(), extra) {
             all.extend(extra);

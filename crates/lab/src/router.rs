@@ -85,12 +85,16 @@ pub(crate) fn complete(parsed: Option<RouterConfig>, node: &Node) -> RouterConfi
             }
         }
     }
-    if node.routing == Some(Routing::Rip) && config.rip.is_none() {
+    // A block may add to RIP (`default-information originate`) and leave the networks to the lab.
+    if node.routing == Some(Routing::Rip)
+        && config.rip.as_ref().is_none_or(|rip| rip.networks.is_empty())
+    {
         let mut networks: Vec<_> =
             node.addresses().map(|net| classful(net.addr()).addr()).collect();
         networks.sort();
         networks.dedup();
-        config.rip = Some(Rip { version: 2, networks, no_auto_summary: true, ..Rip::default() });
+        let said = config.rip.take().unwrap_or_default();
+        config.rip = Some(Rip { version: 2, networks, no_auto_summary: true, ..said });
     }
     config
 }

@@ -14,6 +14,20 @@ pub struct Source {
     pub text: String,
     /// What was parsed, where a template made it from `text`.
     pub expanded: Option<Expanded>,
+    /// Where the lines of `text` begin, once somebody asked.
+    starts: std::sync::OnceLock<Vec<usize>>,
+}
+
+impl Source {
+    /// A file that was not read yet.
+    pub fn named(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    /// Where its lines begin; asked for once its text is there.
+    fn starts(&self) -> &[usize] {
+        self.starts.get_or_init(|| line_starts(&self.text))
+    }
 }
 
 /// A text made from a template, with the way back.
@@ -38,6 +52,9 @@ impl Expanded {
     }
 }
 
+/// The most problems of one report.
+const MAX_TOLD: usize = 200;
+
 /// All files of a lab.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
@@ -48,7 +65,7 @@ pub struct Sources {
 impl Sources {
     /// A single file without templates.
     pub fn one(name: &str, text: &str) -> Self {
-        let source = Source { name: name.to_owned(), text: text.to_owned(), expanded: None };
+        let source = Source { text: text.to_owned(), ..Source::named(name) };
         Self { files: vec![source] }
     }
 
@@ -87,8 +104,7 @@ impl Sources {
     pub fn line(&self, span: Span) -> usize {
         let span = self.original(span);
         self.files.get(span.file as usize).map_or(0, |file| {
-            let before = file.text.as_bytes().get(..span.start as usize).unwrap_or_default();
-            before.iter().filter(|byte| **byte == b'\n').count() + 1
+            file.starts().partition_point(|start| *start <= span.start as usize).max(1)
         })
     }
 
@@ -106,13 +122,20 @@ impl Sources {
         });
         // A loop in a template repeats a mistake: one is enough.
         problems.dedup_by(|a, b| a.code == b.code && a.span == b.span && a.message == b.message);
-        let starts: Vec<Vec<usize>> =
-            self.files.iter().map(|file| line_starts(&file.text)).collect();
+        if let Some(dropped) = problems.get(MAX_TOLD..).filter(|dropped| !dropped.is_empty()) {
+            let severity = dropped.iter().map(|p| p.severity).max().unwrap_or(Severity::Warning);
+            let span = dropped[0].span;
+            let message = format!("{} more problems are not shown", dropped.len());
+            problems.truncate(MAX_TOLD);
+            problems.push(Problem {
+                severity,
+                ..Problem::error("yaml::more", span, message).help("mend the ones above first")
+            });
+        }
         let place = |span: Span, byte: u32| -> (usize, usize) {
             let file = span.file as usize;
-            let (Some(source), Some(starts)) = (self.files.get(file), starts.get(file)) else {
-                return (1, 1);
-            };
+            let Some(source) = self.files.get(file) else { return (1, 1) };
+            let starts = source.starts();
             let byte = byte as usize;
             let line = starts.partition_point(|start| *start <= byte).max(1);
             let before = source.text.get(starts[line - 1]..byte).unwrap_or("");

@@ -24,6 +24,7 @@ const STARTERS: &[Starter] = starters![
     "djelfa": "univ-djelfa.com, and what happens without SMTP and without POP3",
     "djelfa-homework": "the same with a router as DHCP server",
     "vaamonde": "eight mail users, smtp.vaamonde.pti and pop3.vaamonde.pti",
+    "foreign": "a container image of somebody else beside our PCs (Docker only)",
     "smart": "an own mail server and a relay service, TLS, IMAP against POP3",
 ];
 

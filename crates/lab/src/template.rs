@@ -17,7 +17,16 @@ const OPEN: char = '\u{F8F0}';
 /// Ends a mark.
 const CLOSE: char = '\u{F8F1}';
 /// The most that a template may make, in bytes.
-const MAX_RESULT: usize = 4 << 20;
+const MAX_RESULT: usize = 2 << 20;
+/// The most processor time; a lab of 1,000 nodes takes a tenth of it.
+const MAX_TIME: std::time::Duration =
+    std::time::Duration::from_millis(if cfg!(debug_assertions) { 3_000 } else { 150 });
+/// The most parts of a variable's name.
+const MAX_PARTS: usize = 16;
+/// The stack of a template's thread.
+const STACK: usize = 8 << 20;
+/// The most items that `pick`, `shuffle` and `password` may look at in all.
+const MAX_CHOSEN: usize = 200_000;
 
 /// Whether the text has anything to work out.
 pub(crate) fn is_template(text: &str) -> bool {
@@ -69,6 +78,18 @@ pub(crate) fn values(
         overlay(&mut values, outer);
     }
     for (name, text) in set {
+        if name.split('.').count() > MAX_PARTS {
+            let shown: String = name.chars().take(40).collect();
+            problems.push(
+                Problem::error(
+                    "vars::type",
+                    Span { file, start: 0, end: 0 },
+                    format!("`--set {shown}…` has more than {MAX_PARTS} parts"),
+                )
+                .help("for example `--set student.id=7`"),
+            );
+            continue;
+        }
         put(&mut values, name, scalar(text));
     }
     values
@@ -128,7 +149,62 @@ fn vars_block(text: &str) -> Option<(usize, usize)> {
 }
 
 /// Works a template out.
+///
+/// It runs in a thread of its own: fuel bounds its steps and its memory, but not all of its time (the
+/// length of a list that was doubled sixty times is counted in a single step). A thread cannot be
+/// stopped; labctl ends soon after the report.
 pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, Problem> {
+    let (send, done) = std::sync::mpsc::channel();
+    let (own, shown) = (text.to_owned(), values.clone());
+    let clock_send = send.clone();
+    let spawned = std::thread::Builder::new().stack_size(STACK).spawn(move || {
+        // The processor time of this thread: on a busy machine the wall's clock says little.
+        let clock = std::fs::File::open("/proc/thread-self/schedstat").ok();
+        let _ = clock_send.send(Told::Clock(clock));
+        let _ = send.send(Told::Made(work_out(&own, file, &shown)));
+    });
+    if spawned.is_err() {
+        return work_out(text, file, values);
+    }
+    let begin = std::time::Instant::now();
+    let mut clock = None;
+    loop {
+        match done.recv_timeout(std::time::Duration::from_millis(10)) {
+            Ok(Told::Clock(file)) => clock = file,
+            Ok(Told::Made(made)) => return made,
+            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+                let used = clock.as_ref().and_then(processor_time);
+                if used.unwrap_or_else(|| begin.elapsed() / 10) > MAX_TIME {
+                    return Err(Problem::error(
+                        "vars::too-much",
+                        Span { file, start: 0, end: 0 },
+                        "the templates take too long",
+                    )
+                    .help("make loops and lists shorter"));
+                }
+            }
+            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => return Err(too_much(file)),
+        }
+    }
+}
+
+/// What the thread of a template says.
+enum Told {
+    Clock(Option<std::fs::File>),
+    Made(Result<Expanded, Problem>),
+}
+
+/// The processor time of a thread, from its `schedstat`.
+fn processor_time(mut clock: &std::fs::File) -> Option<std::time::Duration> {
+    use std::io::{Read as _, Seek as _};
+    let mut text = String::new();
+    clock.rewind().ok()?;
+    clock.read_to_string(&mut text).ok()?;
+    let nanoseconds = text.split_whitespace().next()?.parse().ok()?;
+    Some(std::time::Duration::from_nanos(nanoseconds))
+}
+
+fn work_out(text: &str, file: u32, values: &Json) -> Result<Expanded, Problem> {
     if let Some(at) = text.find([OPEN, CLOSE]) {
         let at = u32::try_from(at).unwrap_or(0);
         return Err(Problem::error(
@@ -138,6 +214,15 @@ pub(crate) fn expand(text: &str, file: u32, values: &Json) -> Result<Expanded, P
         ));
     }
     let (marked, inserts) = mark(text);
+    if let Some((start, open)) = unclosed(text) {
+        let at = |byte: usize| u32::try_from(byte).unwrap_or(0);
+        return Err(Problem::error(
+            "vars::template",
+            Span { file, start: at(start), end: at(start + 2) },
+            format!("this `{open}` is not closed"),
+        )
+        .help("`{{ … }}` is a value, `{% … %}` a block, `{# … #}` a comment"));
+    }
     let mut environment = crate::render::environment();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     // Only for the place of an error: the values are the author's own.
@@ -184,8 +269,16 @@ fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Js
         }
     };
     let wrong = |what: &str| Error::new(ErrorKind::InvalidOperation, what.to_owned());
+    let left = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(MAX_CHOSEN));
+    let spend = move |count: usize| {
+        let order = std::sync::atomic::Ordering::Relaxed;
+        let enough = left.fetch_update(order, order, |left| left.checked_sub(count));
+        enough.map(|_| ()).map_err(|_| Error::from(ErrorKind::OutOfFuel))
+    };
+    let pay = spend.clone();
     let items = move |list: &Value| -> Result<Vec<Value>, Error> {
-        let items: Vec<Value> = list.try_iter()?.take(100_000).collect();
+        let items: Vec<Value> = list.try_iter()?.take(MAX_CHOSEN + 1).collect();
+        spend(items.len())?;
         if items.is_empty() {
             Err(Error::new(ErrorKind::InvalidOperation, "the list is empty"))
         } else {
@@ -193,8 +286,9 @@ fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Js
         }
     };
     let next = stream.clone();
+    let of = items.clone();
     environment.add_function("pick", move |list: Value| -> Result<Value, Error> {
-        let list = items(&list)?;
+        let list = of(&list)?;
         let at = usize::try_from(next()() % list.len() as u64).unwrap_or(0);
         Ok(list[at].clone())
     });
@@ -222,6 +316,7 @@ fn choices(environment: &mut minijinja::Environment<'_>, text: &str, values: &Js
         if !(1..=64).contains(&length) {
             return Err(wrong("a password has 1 to 64 characters"));
         }
+        pay(length)?;
         let mut number = stream();
         // The first is a letter, so that YAML takes it for a text.
         let mut at = |bound: u64| usize::try_from(number() % bound).unwrap_or(0);
@@ -280,6 +375,15 @@ fn explain(
             let first = name.split('.').next().unwrap_or_default();
             let near = crate::decode::nearest(first, known)
                 .map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+            // The pages of a web server are templates as well, worked out for each visitor.
+            if matches!(first, "site" | "host" | "path" | "client" | "server" | "variables") {
+                return Problem::error(
+                    "vars::undefined",
+                    span,
+                    format!("the variable `{name}` has no value"),
+                )
+                .help("in a web page: `{% raw %}` before and `{% endraw %}` after keep the braces for the web server");
+            }
             Problem::error("vars::undefined", span, format!("the variable `{name}` has no value"))
                 .help(format!("{near}give it under `vars:` or with `--set {name}=…`"))
         }
@@ -306,7 +410,7 @@ fn mark(text: &str) -> (String, Vec<(usize, usize)>) {
     let (mut takes_all, mut takes_newline) = (false, false);
     loop {
         let rest = text.get(at..).unwrap_or_default();
-        let next = ["{{", "{%", "{#"].iter().filter_map(|open| rest.find(open)).min();
+        let next = next_tag(rest);
         let plain = rest.get(..next.unwrap_or(rest.len())).unwrap_or_default();
         let skip = if takes_all {
             plain.len() - plain.trim_start().len()
@@ -338,11 +442,69 @@ fn mark(text: &str) -> (String, Vec<(usize, usize)>) {
         takes_all = whole.ends_with(&format!("-{close}"));
         takes_newline = close != "}}" && !whole.ends_with(&format!("+{close}"));
         at = start + length;
+        if is_raw(whole) {
+            // What stands up to `endraw` is plain, whatever braces it has.
+            let rest = text.get(at..).unwrap_or_default();
+            let kept = rest.get(..end_of_raw(rest)).unwrap_or_default();
+            let skip = ["\r\n", "\n"].iter().find(|end| kept.starts_with(**end));
+            let skip = skip.map_or(0, |end| end.len());
+            let (blank, shown) = kept.split_at(skip);
+            marked.push_str(blank);
+            put(&mut marked, format!("{OPEN}{}{CLOSE}", at + skip));
+            marked.push_str(shown);
+            at += kept.len();
+            (takes_all, takes_newline) = (false, false);
+        }
         if length == 0 {
             break;
         }
     }
     (marked, inserts)
+}
+
+/// Where the next tag begins.
+fn next_tag(text: &str) -> Option<usize> {
+    text.as_bytes().windows(2).position(|two| matches!(two, b"{{" | b"{%" | b"{#"))
+}
+
+/// Whether a tag is `{% raw %}`.
+fn is_raw(tag: &str) -> bool {
+    let inner = tag.strip_prefix("{%").and_then(|tag| tag.strip_suffix("%}"));
+    inner.is_some_and(|inner| inner.trim_matches(['-', '+', ' ']) == "raw")
+}
+
+/// Where `{% endraw %}` begins; the whole text where there is none.
+fn end_of_raw(text: &str) -> usize {
+    let is_end = |at: &usize| {
+        let inner = text.get(at + 2..).unwrap_or_default();
+        inner.trim_start_matches(['-', '+', ' ']).starts_with("endraw")
+    };
+    text.match_indices("{%").map(|(at, _)| at).find(is_end).unwrap_or(text.len())
+}
+
+/// A tag that begins and does not end: where, and how it begins.
+fn unclosed(text: &str) -> Option<(usize, &str)> {
+    let mut at = 0;
+    loop {
+        let rest = text.get(at..)?;
+        let next = next_tag(rest)?;
+        let tag = rest.get(next..)?;
+        let (open, close) = match tag.get(..2)? {
+            "{{" => ("{{", "}}"),
+            "{%" => ("{%", "%}"),
+            _ => ("{#", "#}"),
+        };
+        let length = end_of_tag(tag, close);
+        let whole = tag.get(..length)?;
+        if is_raw(whole) {
+            at += next + length + end_of_raw(tag.get(length..)?);
+            continue;
+        }
+        if !whole.ends_with(close) || length < 4 {
+            return Some((at + next, open));
+        }
+        at += next + length;
+    }
 }
 
 /// Bytes of a tag, its end included; quotes inside of it may hold the end.
@@ -458,6 +620,9 @@ mod tests {
     fn broken_and_endless_templates_are_refused() {
         let code = |text: &str| sources(text, &[]).unwrap_err().code;
         assert_eq!(code("a: {{ x"), "vars::template");
+        let unclosed =
+            sources("a: {{ 1 }} {% raw %}{{{% endraw %}\nb: {{ x\nc: 1\n", &[]).unwrap_err();
+        assert_eq!((unclosed.span.start, unclosed.code), (38, "vars::template"), "{unclosed:?}");
         assert_eq!(code("{% for i in range(3) %}"), "vars::template");
         assert_eq!(
             code(

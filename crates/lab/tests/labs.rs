@@ -21,7 +21,10 @@ fn every_lab_loads_without_a_warning_and_its_wrong_variants_do_too() {
         let lab = lab::load(&path, &lab::Vars::new())
             .unwrap_or_else(|report| panic!("{}", report.render(false, 100)));
         assert!(lab.warnings.diagnostics.is_empty(), "{}", lab.warnings.render(false, 100));
-        assert!(lab.plan.wrong.len() >= 5, "{}: five wrong variants at least", path.display());
+        // A lab with an image of somebody else runs on Docker only, and has a test of its own.
+        let foreign = lab.plan.nodes.iter().any(|node| node.image.is_some());
+        let wrong = lab.plan.wrong.len();
+        assert!(wrong >= 5 || foreign, "{}: five wrong variants at least", path.display());
         for wrong in &lab.plan.wrong {
             let patched = lab
                 .patched(&wrong.patch)

@@ -18,6 +18,9 @@ pub struct Layout {
     pub devices: Vec<Point>,
     /// By segment: its switch, or the middle of the cable.
     pub segments: Vec<Point>,
+    /// By device: the height of the line that its row of hosts hangs on, where its switch has
+    /// several rows; straight lines to the lower rows would cross the upper ones.
+    pub rails: Vec<Option<f64>>,
     /// Width of the picture.
     pub width: f64,
     /// Height of the picture.
@@ -26,6 +29,10 @@ pub struct Layout {
 
 /// A host with its three lines of text.
 const CELL: f64 = 150.0;
+/// From a host up to the rail of its row.
+const RAIL: f64 = 44.0;
+/// A letter of a name.
+const LETTER: f64 = 8.8;
 const ROW: f64 = 132.0;
 /// Hosts side by side under one switch.
 const ACROSS: usize = 4;
@@ -38,6 +45,7 @@ pub fn layout(topology: &Topology) -> Layout {
     let order = order(topology);
     let mut devices = vec![Point::default(); topology.devices.len()];
     let mut segments = vec![Point::default(); topology.segments.len()];
+    let mut rails = vec![None; topology.devices.len()];
     // A host stands under the first network it is on.
     let hosts_of = |segment: usize| -> Vec<usize> {
         (0..topology.devices.len())
@@ -57,21 +65,25 @@ pub fn layout(topology: &Topology) -> Layout {
     for segment in order.iter().copied().filter(|segment| !topology.segments[*segment].cable) {
         let hosts = hosts_of(segment);
         let across = hosts.len().clamp(1, ACROSS);
+        let name = |host: &usize| topology.devices[*host].name.chars().count();
+        let longest = hosts.iter().map(name).max().unwrap_or(0);
+        let cell = CELL.max(longest as f64 * LETTER + 20.0);
         // The switch's own text stands to its right.
         let own = &topology.segments[segment];
         let letters = own.name.chars().count().max(own.subnet.len()) as f64;
-        let width = (across as f64 * CELL).max(2.0 * (48.0 + letters * 8.5));
+        let width = (across as f64 * cell).max(2.0 * (48.0 + letters * 8.5));
         segments[segment] = Point { x: x + width / 2.0, y: switch_row };
         for (place, host) in hosts.iter().enumerate() {
             let (row, column) = (place / across, place % across);
             // A short last row stands in the middle.
             let in_row = (hosts.len() - row * across).min(across);
-            let left = x + (width - in_row as f64 * CELL) / 2.0;
+            let left = x + (width - in_row as f64 * cell) / 2.0;
             devices[*host] = Point {
-                x: left + (column as f64 + 0.5) * CELL,
+                x: left + (column as f64 + 0.5) * cell,
                 y: switch_row + 112.0 + row as f64 * ROW,
             };
             bottom = bottom.max(devices[*host].y);
+            rails[*host] = (hosts.len() > across).then_some(devices[*host].y - RAIL);
         }
         x += width + GAP;
     }
@@ -100,7 +112,7 @@ pub fn layout(topology: &Topology) -> Layout {
             };
         }
     }
-    Layout { devices, segments, width, height: bottom + 84.0 }
+    Layout { devices, segments, rails, width, height: bottom + 84.0 }
 }
 
 /// Segments in the order in which a walk over the routers meets them, so that neighbours stand side

@@ -118,10 +118,14 @@ fn links(out: &mut String, topology: &Topology, places: &Layout) {
         for (place, end) in device.ends.iter().enumerate() {
             let to = places.segments[end.segment];
             let colour = if topology.segments[end.segment].cable { "#b04a3a" } else { "#7a8794" };
+            let way = match places.rails[index].filter(|_| place == 0) {
+                Some(rail) => format!("V{rail:.1}H{:.1}V{:.1}", to.x, to.y),
+                None => format!("L{:.1} {:.1}", to.x, to.y),
+            };
             let _ = writeln!(
                 out,
-                "<path d=\"M{:.1} {:.1}L{:.1} {:.1}\" stroke=\"{colour}\" stroke-width=\"2\"/>",
-                from.x, from.y, to.x, to.y
+                "<path d=\"M{:.1} {:.1}{way}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>",
+                from.x, from.y
             );
             if device.kind == DeviceKind::Router || place > 0 {
                 let cable = topology.segments[end.segment].cable;
@@ -145,14 +149,15 @@ fn links(out: &mut String, topology: &Topology, places: &Layout) {
     out.push_str(&labels);
 }
 
-/// On a line to a switch, a little below the router; on a cable, beside the router and under it.
+/// On a line to a switch, below the router; on a cable, beside the router and under it.
 fn label_place(from: Point, to: Point, cable: bool) -> Point {
     let (dx, dy) = (to.x - from.x, to.y - from.y);
     if cable {
         return Point { x: from.x + 30.0 * dx.signum(), y: from.y + 16.0 };
     }
     let length = dx.hypot(dy).max(1.0);
-    let along = (58.0 / length).min(0.45);
+    // Flat lines part only farther down.
+    let along = if dx.abs() > dy.abs() { 0.45 } else { (58.0 / length).min(0.45) };
     let beside = if dx.abs() * along > 8.0 { 4.0 * dx.signum() } else { 0.0 };
     Point { x: from.x + dx * along + beside, y: from.y + dy * along + 4.0 }
 }

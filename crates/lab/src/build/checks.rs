@@ -73,7 +73,7 @@ impl Builder<'_> {
         let mut checks = Vec::new();
         let mut add = |group: &str, kind: Kind| {
             checks.push(Check {
-                name: crate::read_check::title(&kind),
+                name: crate::check::title(&kind),
                 points: 1.0,
                 group: Some(group.to_owned()),
                 needs: List::default(),
@@ -129,8 +129,17 @@ impl Builder<'_> {
         }
         let asker = clients.iter().find(|n| !n.dns.is_empty() || n.uses_dhcp()).copied();
         if let Some(asker) = asker {
-            let mut sets: Vec<(String, String, Vec<String>)> = Vec::new();
-            for dns in nodes.iter().filter_map(|n| n.services.dns.as_ref()) {
+            let mut sets: Vec<(String, String, Vec<String>, Option<String>)> = Vec::new();
+            // The asker's own server answers what it has, or asks others; else the one that has it.
+            let resolver = nodes.iter().find(|n| {
+                n.services.dns.is_some() && n.addresses().any(|net| asker.dns.contains(&net.addr()))
+            });
+            let asks = resolver
+                .and_then(|n| n.services.dns.as_ref())
+                .is_none_or(|dns| !dns.forward.is_empty() || !dns.root_hints.is_empty());
+            for (owner, dns) in nodes.iter().filter_map(|n| Some((n, n.services.dns.as_ref()?))) {
+                let here = asks || resolver.is_some_and(|resolver| resolver.name == owner.name);
+                let server = (!here).then(|| owner.name.clone());
                 for record in
                     dns.zones.iter().filter(|z| z.primaries.is_empty()).flat_map(|z| &z.records)
                 {
@@ -142,9 +151,9 @@ impl Builder<'_> {
                     }
                     match sets
                         .iter_mut()
-                        .find(|(name, kind, _)| *name == record.name && *kind == record.r#type)
+                        .find(|(name, kind, ..)| *name == record.name && *kind == record.r#type)
                     {
-                        Some((_, _, data)) if !data.contains(&record.data) => {
+                        Some((_, _, data, _)) if !data.contains(&record.data) => {
                             data.push(record.data.clone())
                         }
                         Some(_) => {}
@@ -152,18 +161,19 @@ impl Builder<'_> {
                             record.name.clone(),
                             record.r#type.clone(),
                             vec![record.data.clone()],
+                            server.clone(),
                         )),
                     }
                 }
             }
-            for (name, kind, data) in sets {
+            for (name, kind, data, server) in sets {
                 add(
                     "names",
                     Kind::Dns(check::Dns {
                         from: asker.name.clone(),
                         name: name.trim_end_matches('.').to_owned(),
                         r#type: kind,
-                        server: None,
+                        server,
                         answer: data.into(),
                         authoritative: None,
                         status: check::DnsStatus::Noerror,

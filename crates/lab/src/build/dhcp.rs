@@ -126,10 +126,7 @@ impl Builder<'_> {
         let dns = match &said.dns {
             Some(Maybe::None) => Vec::new(),
             Some(Maybe::Is(list)) => list.to_vec(),
-            None => match self.dns_servers().as_slice() {
-                [(_, only)] => vec![*only],
-                _ => Vec::new(),
-            },
+            None => self.usual_resolver(&node.name).into_iter().collect(),
         };
         let mut reservations = Vec::new();
         for (whose, address) in said.reservations.iter() {

@@ -2,15 +2,16 @@
 
 mod checks;
 mod dhcp;
+mod folder;
 mod mail;
 pub(crate) mod names;
 mod nodes;
 mod routes;
+mod todo;
 mod web;
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
-use std::path::Path;
 
 use crate::diagnostic::Problem;
 use crate::file::File;
@@ -18,87 +19,9 @@ use crate::plan::Plan;
 use crate::source::Sources;
 use crate::yaml::Node as Tree;
 
+pub(crate) use folder::{Disk, Folder, Nowhere};
 pub(crate) use names::within;
 pub(crate) use routes::shortest_ways;
-
-/// Where the pieces of a lab beside its file are read from.
-pub(crate) trait Folder {
-    /// The text of a file by its path relative to the lab file.
-    fn text(&self, path: &str) -> Result<String, String>;
-    /// The files below a folder: path relative to it, and text.
-    fn files(&self, path: &str) -> Result<BTreeMap<String, String>, String>;
-}
-
-/// A folder of the file system.
-pub(crate) struct Disk<'a>(pub &'a Path);
-
-/// The most that files beside a lab may have in all.
-const MAX_SITE: u64 = 4 << 20;
-
-impl Folder for Disk<'_> {
-    fn text(&self, path: &str) -> Result<String, String> {
-        let path = self.0.join(path);
-        let length = std::fs::metadata(&path).map_err(|e| e.to_string())?.len();
-        if length > MAX_SITE {
-            return Err(format!("it has {length} bytes; {MAX_SITE} at most"));
-        }
-        let bytes = std::fs::read(&path).map_err(|e| e.to_string())?;
-        String::from_utf8(bytes).map_err(|_| "it is not a text (UTF-8)".to_owned())
-    }
-
-    fn files(&self, path: &str) -> Result<BTreeMap<String, String>, String> {
-        let root = self.0.join(path);
-        let (mut files, mut left) = (BTreeMap::new(), MAX_SITE);
-        walk(&root, "", 0, &mut left, &mut files)?;
-        Ok(files)
-    }
-}
-
-fn walk(
-    root: &Path,
-    below: &str,
-    depth: u32,
-    left: &mut u64,
-    files: &mut BTreeMap<String, String>,
-) -> Result<(), String> {
-    if depth > 8 {
-        return Err("its folders are nested deeper than 8".to_owned());
-    }
-    let listing = std::fs::read_dir(root.join(below)).map_err(|e| e.to_string())?;
-    for entry in listing {
-        let entry = entry.map_err(|e| e.to_string())?;
-        let Ok(name) = entry.file_name().into_string() else {
-            return Err("a file's name is not UTF-8".to_owned());
-        };
-        let path = if below.is_empty() { name } else { format!("{below}/{name}") };
-        let meta = std::fs::metadata(entry.path()).map_err(|e| format!("{path}: {e}"))?;
-        if meta.is_dir() {
-            walk(root, &path, depth + 1, left, files)?;
-            continue;
-        }
-        *left = left
-            .checked_sub(meta.len())
-            .ok_or_else(|| format!("its files have more than {MAX_SITE} bytes"))?;
-        let bytes = std::fs::read(entry.path()).map_err(|e| format!("{path}: {e}"))?;
-        let text = String::from_utf8(bytes).map_err(|_| {
-            format!("{path} is not a text (UTF-8): only text files are carried into a node")
-        })?;
-        files.insert(path, text);
-    }
-    Ok(())
-}
-
-/// No folder: what a lab that came as a text alone has.
-pub(crate) struct Nowhere;
-
-impl Folder for Nowhere {
-    fn text(&self, _: &str) -> Result<String, String> {
-        Err("the lab has no folder to read it from".to_owned())
-    }
-    fn files(&self, _: &str) -> Result<BTreeMap<String, String>, String> {
-        Err("the lab has no folder to read it from".to_owned())
-    }
-}
 
 /// What is at hand while a plan is built.
 pub(crate) struct Builder<'a> {
@@ -137,6 +60,7 @@ pub(crate) fn plan(
     builder.plan.lab.clone_from(&file.name);
     builder.plan.title = file.title.clone().unwrap_or_else(|| file.name.clone());
     builder.plan.description.clone_from(&file.description);
+    builder.plan.keylog = file.tls.as_ref().is_some_and(|tls| tls.keylog);
     builder.networks_and_nodes();
     builder.gateways();
     builder.dhcp();
@@ -148,6 +72,7 @@ pub(crate) fn plan(
     builder.names();
     builder.templates();
     builder.checks();
+    builder.todo();
     (builder.plan, builder.problems)
 }
 

@@ -1,5 +1,7 @@
 //! Networks, nodes, links, gateways, resolvers.
 
+use std::net::Ipv4Addr;
+
 use ipnet::Ipv4Net;
 use sha2::{Digest, Sha256};
 
@@ -125,7 +127,7 @@ impl Builder<'_> {
         }
     }
 
-    /// The gateway of each network (its only router), then of each host.
+    /// The gateway of each network (its first router), then of each host.
     pub(super) fn gateways(&mut self) {
         for at in 0..self.plan.networks.len() {
             if self.plan.networks[at].gateway.is_none() {
@@ -136,9 +138,8 @@ impl Builder<'_> {
                     .iter()
                     .filter(|n| n.is_router())
                     .filter_map(|node| Some(node.link(&name)?.address.fixed()?.addr()));
-                let first = routers.next();
-                let alone = routers.next().is_none();
-                self.plan.networks[at].gateway = first.filter(|_| alone);
+                // Any of several will do: it sends on to the others.
+                self.plan.networks[at].gateway = routers.next();
             }
         }
         for at in 0..self.plan.nodes.len() {
@@ -161,28 +162,45 @@ impl Builder<'_> {
 
     /// The DNS servers of each node: its own, or the lab's only one.
     pub(super) fn resolvers(&mut self) {
-        let servers = self.dns_servers();
-        for (node, said) in self.plan.nodes.iter_mut().zip(self.file.nodes.values()) {
-            let said = said.dns.clone();
+        for at in 0..self.plan.nodes.len() {
+            let usual = self.usual_resolver(&self.plan.nodes[at].name);
+            let said = self.file.nodes.0.get(at).and_then(|(_, node)| node.dns.clone());
+            let node = &mut self.plan.nodes[at];
             match said {
                 Some(Maybe::None) => {}
                 Some(Maybe::Is(list)) => node.dns = list.0,
                 None if node.uses_dhcp() => {}
                 None => {
-                    let own = servers.iter().find(|(name, _)| *name == node.name);
-                    let only = match servers.as_slice() {
-                        [only] => Some(only),
-                        _ => None,
-                    };
-                    node.dns = own.or(only).map(|(_, address)| *address).into_iter().collect();
+                    node.dns = usual.into_iter().collect();
                     node.dns_derived = !node.dns.is_empty();
                 }
             }
         }
     }
 
+    /// The DNS server that a node means where it says nothing: its own, or the lab's only one.
+    pub(super) fn usual_resolver(&self, node: &str) -> Option<Ipv4Addr> {
+        let servers = self.dns_servers();
+        let own = servers.iter().find(|(name, _)| *name == node);
+        let only = match servers.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
+        own.or(only).map(|(_, address)| *address)
+    }
+
     /// Reads an `ios:` block; what is not understood becomes problems at their lines.
     fn read_ios(&mut self, name: &str, text: &str, links: &[String]) {
+        /// More than any sheet has.
+        const MOST: usize = 2_000;
+        let lines = text.lines().count();
+        if lines > MOST {
+            let span = self.tree.span_of(&["nodes", name, "ios"]);
+            let what = format!("the block has {lines} lines, and {MOST} at most");
+            self.problems.push(Problem::error("ios::line", span, what));
+            self.ios.insert(name.to_owned(), ios::RouterConfig::default());
+            return;
+        }
         match crate::router::parse(text, links) {
             Ok(config) => {
                 self.ios.insert(name.to_owned(), config);
@@ -190,7 +208,8 @@ impl Builder<'_> {
             Err(wrong) => {
                 let span = self.tree.span_of(&["nodes", name, "ios"]);
                 let source = self.sources.parsed(span.file);
-                for line in wrong {
+                // The first few tell it; a block of something else has thousands.
+                for line in wrong.into_iter().take(20) {
                     let place = crate::router::place(source, span, text, line.line, line.column)
                         .unwrap_or(span);
                     let mut problem = Problem::error("ios::line", place, line.message);

@@ -7,7 +7,7 @@ use ipnet::Ipv4Net;
 
 use crate::build::{shortest_ways, within};
 use crate::file::Routing;
-use crate::plan::{Address, Node, Plan, Record};
+use crate::plan::{Address, Node, Plan, Pool, Record};
 
 /// Looked-up facts of a plan.
 pub(super) struct Facts<'a> {
@@ -21,6 +21,8 @@ pub(super) struct Facts<'a> {
     /// Records by owner name.
     records: HashMap<&'a str, Vec<&'a Record>>,
     ways: HashMap<usize, Vec<(Ipv4Net, Ipv4Addr)>>,
+    /// Whether a router translates addresses, so that answers need no way to the asker itself.
+    pub translates: bool,
 }
 
 impl<'a> Facts<'a> {
@@ -49,7 +51,11 @@ impl<'a> Facts<'a> {
         } else {
             HashMap::new()
         };
-        Self { plan, nodes, networks, owners, records, ways }
+        let rules = |n: &Node| {
+            n.router.as_ref()?.get("nat")?.get("rules")?.as_array().map(|rules| !rules.is_empty())
+        };
+        let translates = plan.nodes.iter().any(|node| rules(node) == Some(true));
+        Self { plan, nodes, networks, owners, records, ways, translates }
     }
 
     pub fn node(&self, name: &str) -> Option<&'a Node> {
@@ -113,19 +119,27 @@ impl<'a> Facts<'a> {
         })
     }
 
+    /// The pools that a node's lease may come from.
+    fn pools(&self, node: &Node) -> impl Iterator<Item = &'a Pool> {
+        let link = node.links.iter().find(|link| link.address == Address::Dhcp);
+        let subnet = link.and_then(|l| self.plan.network(&l.network)).map(|n| n.subnet);
+        let servers = self.plan.nodes.iter().filter_map(|n| n.services.dhcp.as_ref());
+        servers.flat_map(|dhcp| &dhcp.pools).filter(move |pool| Some(pool.subnet) == subnet)
+    }
+
     /// The default gateway of a node: its own, or what its pool brings.
     fn gateway(&self, node: &Node) -> Option<Ipv4Addr> {
-        node.gateway.or_else(|| {
-            let link = node.links.iter().find(|link| link.address == Address::Dhcp)?;
-            let subnet = self.plan.network(&link.network)?.subnet;
-            let pools = self
-                .plan
-                .nodes
-                .iter()
-                .filter_map(|n| n.services.dhcp.as_ref())
-                .flat_map(|dhcp| &dhcp.pools);
-            pools.filter(|pool| pool.subnet == subnet).find_map(|pool| pool.router)
-        })
+        node.gateway.or_else(|| self.pools(node).find_map(|pool| pool.router))
+    }
+
+    /// Whether a node can ask somebody for a name: a DNS server, or its own hosts file.
+    pub fn resolves(&self, node: &Node, name: &str) -> bool {
+        let hosts = node.hosts.iter().any(|(own, _)| own == name);
+        // A pool of a foreign image or of a console is not known.
+        let leased = node.uses_dhcp()
+            && (self.pools(node).next().is_none()
+                || self.pools(node).any(|pool| !pool.dns.is_empty()));
+        hosts || leased || !node.dns.is_empty() || node.image.is_some()
     }
 
     /// Why packets from a node do not reach an address; `None` where they do, as far as can be told.

@@ -8,7 +8,34 @@ use crate::decode::suggestion;
 use crate::diagnostic::{Problem, Span};
 
 impl Lint<'_> {
+    /// A smarthost whose name nobody knows.
+    fn smarthosts(&mut self) {
+        let foreign = self.plan.nodes.iter().any(|node| node.image.is_some());
+        for node in &self.plan.nodes {
+            let relay = node.services.mail.as_ref().and_then(|mail| mail.settings.relay.as_ref());
+            let Some(host) = relay.and_then(|relay| relay.smarthost.as_ref()).map(|s| &s.host)
+            else {
+                continue;
+            };
+            let known = host.parse::<Ipv4Addr>().is_ok()
+                || node.hosts.iter().any(|(name, _)| name == host)
+                || !self.facts.addresses(host).is_empty();
+            if !known && !foreign {
+                let path = ["nodes", &node.name, "services", "mail", "relay", "smarthost"];
+                let long = [&path[..], &["host"]].concat();
+                let span = self.place(if self.tree.at(&long).is_some() { &long } else { &path });
+                self.warn(
+                    "mail::smarthost",
+                    span,
+                    format!("the smarthost {host} has no address in the lab"),
+                    "add an A record for it, or write the server's address",
+                );
+            }
+        }
+    }
+
     pub(super) fn mail(&mut self) {
+        self.smarthosts();
         let mut domains: HashMap<String, &str> = HashMap::new();
         let mut accounts: HashMap<String, Span> = HashMap::new();
         for (node, said) in self.plan.nodes.iter().zip(self.file.nodes.values()) {

@@ -6,9 +6,11 @@ mod addresses;
 mod checks;
 mod dhcp;
 mod facts;
+mod kinds;
 mod mail;
 mod names;
 mod steps;
+mod web;
 
 use crate::diagnostic::{Problem, Span};
 use crate::file::File;
@@ -24,6 +26,7 @@ pub(crate) fn lint(file: &File, tree: &Tree, plan: &Plan) -> Vec<Problem> {
     lint.gateways_and_resolvers();
     lint.dhcp();
     lint.names();
+    lint.web();
     lint.mail();
     lint.checks();
     lint.scenarios();

@@ -126,7 +126,6 @@ impl Lint<'_> {
             }
             self.zones(at);
         }
-        self.sites();
     }
 
     /// Whether a name may be answered by something that the lab does not describe.
@@ -171,7 +170,22 @@ impl Lint<'_> {
                     );
                 }
             }
-            for (index, who) in form.allow_transfer.iter().enumerate() {
+            for (index, server) in form.notify.iter().flatten().enumerate() {
+                let owner = self.facts.owner(*server);
+                if owner.is_none_or(|n| n.services.dns.is_none() && n.image.is_none()) {
+                    let index = index.to_string();
+                    let path =
+                        ["nodes", name, "services", "dns", "zones", zone, "notify", index.as_str()];
+                    let span = self.place(&path);
+                    self.warn(
+                        "dns::notify",
+                        span,
+                        format!("{server} is no DNS server of the lab"),
+                        "name the address of a node with a `dns:` service",
+                    );
+                }
+            }
+            for (index, who) in form.allow_transfer.iter().flatten().enumerate() {
                 let good = self.facts.networks.contains_key(who.as_str())
                     || who.parse::<ipnet::Ipv4Net>().is_ok()
                     || who.parse::<std::net::Ipv4Addr>().is_ok();
@@ -204,40 +218,6 @@ impl Lint<'_> {
                     format!("nobody is asked for {zone}"),
                     "name at least one server",
                 );
-            }
-        }
-    }
-
-    /// Names of web sites: one node has each, and something resolves it.
-    fn sites(&mut self) {
-        let mut seen: HashMap<(&str, String), ()> = HashMap::new();
-        for node in &self.plan.nodes {
-            for name in
-                node.services.web.iter().flat_map(|web| &web.sites).flat_map(|site| &site.names)
-            {
-                let span = self.key(&["nodes", &node.name, "services", "web"]);
-                if seen.insert((&node.name, name.to_ascii_lowercase()), ()).is_some() {
-                    self.error(
-                        "web::duplicate-name",
-                        span,
-                        format!("two sites of {} are called {name}", node.name),
-                        "a name belongs to one site",
-                    );
-                }
-                if name.contains('.')
-                    && self.facts.covered(name)
-                    && self.facts.addresses(name).is_empty()
-                {
-                    self.warn(
-                        "web::name",
-                        span,
-                        format!("{name} has no address in the lab's DNS"),
-                        format!(
-                            "add the record `{name}. A {}`",
-                            node.address().map_or_else(|| "…".to_owned(), |a| a.to_string())
-                        ),
-                    );
-                }
             }
         }
     }

@@ -154,10 +154,10 @@ impl Lint<'_> {
     fn service(&mut self, service: &Service, path: &[&str]) {
         self.has(&service.node, &service.service, path);
         if let Some(protocol) = &service.protocol {
-            let of = crate::read_check::service_of(protocol);
+            let of = crate::check::service_of(protocol);
             if of != Some(service.service.as_str()) {
                 let span = self.place(path);
-                let known = crate::read_check::SERVICE_WORDS.iter().copied();
+                let known = crate::check::SERVICE_WORDS.iter().copied();
                 self.error(
                     "check::unknown-service",
                     span,

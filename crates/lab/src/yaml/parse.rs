@@ -1,229 +1,11 @@
-//! The only module that knows a YAML parser: a text becomes a tree whose every value keeps its
-//! place.
-//!
-//! The parser is serde-saphyr. A tree and not typed values, because serde stops at the first
-//! error. What is hostile (alias bombs, deep nesting, huge inputs, NUL bytes, other encodings) is
-//! refused here before anything is built from it.
+//! The only module that knows a YAML parser: serde-saphyr.
 
 use serde::de::{self, Deserialize, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Location, Spanned};
 
+use super::syntax::explain;
+use super::{Key, MAX_BYTES, MAX_DEPTH, MAX_NODES, Node, Value};
 use crate::diagnostic::{Problem, Span};
-
-/// The largest lab file in bytes.
-pub const MAX_BYTES: usize = 1 << 20;
-/// The most values in a lab file, aliases expanded.
-pub const MAX_NODES: usize = 50_000;
-/// The deepest nesting.
-pub const MAX_DEPTH: usize = 64;
-
-/// A value with its place.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Node {
-    /// The value.
-    pub value: Value,
-    /// Where it stands; of a mapping or list only its first byte.
-    pub span: Span,
-}
-
-/// A value. Scalars keep the text that the author wrote: `0123` is a password before it is a number.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    /// Nothing, `~` or `null`.
-    Null,
-    /// A plain scalar: a number, a truth value or a text without quotes.
-    Plain(String),
-    /// A text in quotes or a block.
-    Text(String),
-    /// A list.
-    List(Vec<Node>),
-    /// A mapping in the order of the file.
-    Map(Vec<(Key, Node)>),
-}
-
-/// A key of a mapping.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Key {
-    /// Its text.
-    pub name: String,
-    /// Where it stands.
-    pub span: Span,
-}
-
-impl Node {
-    /// The text of a scalar.
-    pub fn text(&self) -> Option<&str> {
-        match &self.value {
-            Value::Plain(text) | Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The value of a key.
-    pub fn get(&self, name: &str) -> Option<&Self> {
-        self.entry(name).map(|(_, value)| value)
-    }
-
-    /// Key and value of a name.
-    pub fn entry(&self, name: &str) -> Option<(&Key, &Self)> {
-        match &self.value {
-            Value::Map(entries) => {
-                entries.iter().find(|(key, _)| key.name == name).map(|(key, value)| (key, value))
-            }
-            _ => None,
-        }
-    }
-
-    /// The items of a list; a scalar or mapping is a list of one.
-    pub fn items(&self) -> &[Self] {
-        match &self.value {
-            Value::List(items) => items,
-            Value::Null => &[],
-            _ => std::slice::from_ref(self),
-        }
-    }
-
-    /// The entries of a mapping.
-    pub fn entries(&self) -> &[(Key, Self)] {
-        match &self.value {
-            Value::Map(entries) => entries,
-            _ => &[],
-        }
-    }
-
-    /// What it is, for a message.
-    pub fn describe(&self) -> String {
-        let cut = |text: &str| match text.char_indices().nth(40) {
-            Some((at, _)) => format!("`{}…`", &text[..at]),
-            None => format!("`{text}`"),
-        };
-        match &self.value {
-            Value::Null => "nothing".to_owned(),
-            Value::Plain(text) | Value::Text(text) => cut(text),
-            Value::List(_) => "a list".to_owned(),
-            Value::Map(_) => "a mapping".to_owned(),
-        }
-    }
-
-    /// As JSON; plain scalars become numbers and truth values where they look like ones.
-    pub fn to_json(&self) -> serde_json::Value {
-        use serde_json::Value as Json;
-        match &self.value {
-            Value::Null => Json::Null,
-            Value::Text(text) => Json::String(text.clone()),
-            Value::Plain(text) => match text.as_str() {
-                "true" => Json::Bool(true),
-                "false" => Json::Bool(false),
-                _ => match serde_json::from_str::<serde_json::Number>(text) {
-                    // Only a number that comes back as it was written: `1e3` and `007` are texts.
-                    Ok(number) if number.to_string() == *text => Json::Number(number),
-                    _ => Json::String(text.clone()),
-                },
-            },
-            Value::List(items) => Json::Array(items.iter().map(Self::to_json).collect()),
-            Value::Map(entries) => Json::Object(
-                entries.iter().map(|(key, value)| (key.name.clone(), value.to_json())).collect(),
-            ),
-        }
-    }
-
-    /// From JSON, every value at `span`.
-    pub fn from_json(json: &serde_json::Value, span: Span) -> Self {
-        use serde_json::Value as Json;
-        let value = match json {
-            Json::Null => Value::Null,
-            Json::Bool(truth) => Value::Plain(truth.to_string()),
-            Json::Number(number) => Value::Plain(number.to_string()),
-            Json::String(text) => Value::Text(text.clone()),
-            Json::Array(items) => {
-                Value::List(items.iter().map(|item| Self::from_json(item, span)).collect())
-            }
-            Json::Object(entries) => Value::Map(
-                entries
-                    .iter()
-                    .map(|(name, value)| {
-                        (Key { name: name.clone(), span }, Self::from_json(value, span))
-                    })
-                    .collect(),
-            ),
-        };
-        Self { value, span }
-    }
-
-    /// A merge patch (RFC 7396): mappings are merged, `null` removes, everything else replaces.
-    pub fn merge(&mut self, patch: &Self) {
-        let Value::Map(changes) = &patch.value else {
-            *self = patch.clone();
-            return;
-        };
-        if !matches!(self.value, Value::Map(_)) {
-            self.value = Value::Map(Vec::new());
-        }
-        let Value::Map(entries) = &mut self.value else { return };
-        for (key, change) in changes {
-            let at = entries.iter().position(|(own, _)| own.name == key.name);
-            match (at, &change.value) {
-                (Some(at), Value::Null) => {
-                    entries.remove(at);
-                }
-                (None, Value::Null) => {}
-                (Some(at), _) => entries[at].1.merge(change),
-                (None, _) => {
-                    let mut fresh = Self { value: Value::Null, span: change.span };
-                    fresh.merge(change);
-                    entries.push((key.clone(), fresh));
-                }
-            }
-        }
-    }
-
-    /// The node at a path of keys and positions (`["nodes", "pc0", "dns"]`); `None` where it ends.
-    pub fn at(&self, path: &[&str]) -> Option<&Self> {
-        let mut node = self;
-        for step in path {
-            node = match &node.value {
-                Value::List(items) => items.get(step.parse::<usize>().ok()?)?,
-                // A single value stands for a list of one.
-                _ if *step == "0" && node.get(step).is_none() => node,
-                _ => node.get(step)?,
-            };
-        }
-        Some(node)
-    }
-
-    /// The place of a path, or of the longest part of it that exists.
-    pub fn span_of(&self, path: &[&str]) -> Span {
-        let mut node = self;
-        let mut span = self.span;
-        for step in path {
-            match &node.value {
-                Value::List(items) => match step.parse::<usize>().ok().and_then(|i| items.get(i)) {
-                    Some(item) => (node, span) = (item, item.span),
-                    None => return span,
-                },
-                _ if *step == "0" && node.get(step).is_none() => {}
-                _ => match node.entry(step) {
-                    Some((key, value)) => {
-                        // A mapping's own place is its first byte: its key says more.
-                        let scalar = value.text().is_some();
-                        (node, span) = (value, if scalar { value.span } else { key.span });
-                    }
-                    None => return span,
-                },
-            }
-        }
-        span
-    }
-
-    /// The place of a key.
-    pub fn key_span(&self, path: &[&str]) -> Span {
-        let Some((last, front)) = path.split_last() else { return self.span };
-        match self.at(front).and_then(|node| node.entry(last)) {
-            Some((key, _)) => key.span,
-            None => self.span_of(path),
-        }
-    }
-}
 
 /// Reads bytes as the text of a lab file: UTF-8 within bounds.
 pub fn text(bytes: &[u8], file: u32) -> Result<&str, Problem> {
@@ -237,8 +19,10 @@ pub fn text(bytes: &[u8], file: u32) -> Result<&str, Problem> {
         .help("repeated nodes are written shorter with a loop: see `vars:` in docs/lab-file.md"));
     }
     let encoding = match bytes {
-        [0xff, 0xfe, ..] | [_, 0, ..] => Some("UTF-16 (little end first)"),
-        [0xfe, 0xff, ..] | [0, _, ..] => Some("UTF-16 (big end first)"),
+        [0xff, 0xfe, 0, 0, ..] | [1..=255, 0, 0, 0, ..] => Some("UTF-32"),
+        [0, 0, 0xfe, 0xff, ..] | [0, 0, 0, 1..=255, ..] => Some("UTF-32"),
+        [0xff, 0xfe, ..] | [1..=255, 0, ..] => Some("UTF-16 (little end first)"),
+        [0xfe, 0xff, ..] | [0, 1..=255, ..] => Some("UTF-16 (big end first)"),
         _ => None,
     };
     if let Some(name) = encoding {
@@ -250,24 +34,42 @@ pub fn text(bytes: &[u8], file: u32) -> Result<&str, Problem> {
         .help("save it as UTF-8"));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| {
-        let at = u32::try_from(error.valid_up_to()).unwrap_or(0);
+        let at = error.valid_up_to();
+        let byte = bytes.get(at).copied().unwrap_or(0);
+        let latin = if byte >= 0xa0 {
+            format!(": the byte {byte:#04x} would be `{}` in Latin-1", char::from(byte))
+        } else {
+            String::new()
+        };
+        let at = u32::try_from(at).unwrap_or(0);
         Problem::error(
             "yaml::encoding",
             Span { file, start: at, end: at },
-            "the file is not UTF-8 here",
+            format!("the file is not UTF-8 here{latin}"),
         )
         .help("save it as UTF-8")
     })?;
-    if let Some(at) = text.bytes().position(|byte| byte == 0) {
+    // What YAML forbids; an escape sequence would also reach the terminal that shows the file.
+    if let Some((at, found)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+        let what = match found {
+            '\0' => "a NUL byte".to_owned(),
+            c => format!("the control character U+{:04X}", u32::from(c)),
+        };
         let at = u32::try_from(at).unwrap_or(0);
+        let end = at + u32::try_from(found.len_utf8()).unwrap_or(1);
         return Err(Problem::error(
             "yaml::control-character",
-            Span { file, start: at, end: at + 1 },
-            "the file has a NUL byte",
+            Span { file, start: at, end },
+            format!("the file has {what}"),
         )
         .help("a lab file is plain text"));
     }
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Control characters but tab and line ends.
+fn is_forbidden(c: char) -> bool {
+    c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')
 }
 
 /// Parses a text that [`text`] has accepted. Duplicate keys are among the problems.
@@ -287,6 +89,15 @@ pub fn parse(text: &str, file: u32) -> Result<(Node, Vec<Problem>), Problem> {
             max_depth: MAX_DEPTH,
             max_documents: 1,
             max_total_scalar_bytes: 8 * MAX_BYTES,
+            // Anchors are kept, and what they name is read again, at a price of their own.
+            max_anchors: 1_000,
+            max_aliases: 5_000,
+            max_merge_keys: 500,
+            max_recorded_anchor_events: MAX_NODES,
+            max_recorded_anchor_bytes: MAX_BYTES,
+        },
+        alias_limits: serde_saphyr::alias_limits! {
+            max_total_replayed_events: MAX_NODES,
         },
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         with_snippet: false,
@@ -343,7 +154,7 @@ fn too_deep(text: &str) -> Option<u32> {
 }
 
 fn syntax(error: &serde_saphyr::Error, text: &str, file: u32) -> Problem {
-    let span = error.location().map_or(Span { file, start: 0, end: 0 }, |at| span(at, text, file));
+    let place = error.location().map_or(Span { file, start: 0, end: 0 }, |at| span(at, text, file));
     let mut message = error.without_snippet().to_string();
     // The place is shown beside the message anyway.
     if let Some(at) =
@@ -355,24 +166,7 @@ fn syntax(error: &serde_saphyr::Error, text: &str, file: u32) -> Problem {
             message = message[colon + 2..].to_owned();
         }
     }
-    let message = message.trim_end_matches([':', ' ', ',']).to_owned();
-    let lower = message.to_lowercase();
-    if lower.contains("budget") || lower.contains("alias") && lower.contains("limit") {
-        return Problem::error(
-            "yaml::too-much",
-            span,
-            format!("the file holds more than a lab file may: {message}"),
-        )
-        .help(format!("at most {MAX_NODES} values, {MAX_DEPTH} levels; aliases count each time"));
-    }
-    let help = if text.lines().any(|line| line.trim_start_matches(' ').starts_with('\t')) {
-        "YAML indents with blanks, not with tabs"
-    } else if lower.contains("mapping values are not allowed") {
-        "a value that contains `: ` must stand in quotes"
-    } else {
-        "look at the indentation and at brackets and quotes around this place"
-    };
-    Problem::error("yaml::syntax", span, format!("this is not YAML: {message}")).help(help)
+    explain(message.trim_end_matches([':', ' ', ',']), place, text)
 }
 
 fn span(location: Location, text: &str, file: u32) -> Span {
@@ -402,7 +196,7 @@ enum Raw {
     Plain(String),
     Text(String),
     List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<String>, Spanned<Raw>)>),
+    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
 }
 
 impl<'de> Deserialize<'de> for Raw {
@@ -472,6 +266,18 @@ fn raw_to_node(raw: Spanned<Raw>, text: &str, file: u32, problems: &mut Vec<Prob
         Raw::Plain(value) => {
             Value::Plain(if written.is_empty() { value } else { written.to_owned() })
         }
+        // Escapes in quotes can write what the file itself may not hold.
+        Raw::Text(value) if value.contains(is_forbidden) => {
+            problems.push(
+                Problem::error(
+                    "yaml::control-character",
+                    place,
+                    "this text has a control character",
+                )
+                .help("a lab's texts are shown on terminals: leave the escape out"),
+            );
+            Value::Text(value.replace(is_forbidden, ""))
+        }
         Raw::Text(value) if value == written => Value::Plain(value),
         Raw::Text(value) => Value::Text(value),
         Raw::List(items) => Value::List(
@@ -482,13 +288,13 @@ fn raw_to_node(raw: Spanned<Raw>, text: &str, file: u32, problems: &mut Vec<Prob
             // Of many keys, comparing each with each would take for ever.
             let mut seen = std::collections::HashMap::new();
             for (name, value) in entries {
-                let span = span(name.defined, text, file);
-                if let Some(first) = seen.insert(name.value.clone(), span) {
+                let Some(key) = key(name, text, file, problems) else { continue };
+                if let Some(first) = seen.insert(key.name.clone(), key.span) {
                     problems.push(
                         Problem::error(
                             "yaml::duplicate-key",
-                            span,
-                            format!("`{}` is there twice", name.value),
+                            key.span,
+                            format!("`{}` is there twice", key.name),
                         )
                         .help("keep one of the two")
                         .and(first, "first here"),
@@ -496,12 +302,71 @@ fn raw_to_node(raw: Spanned<Raw>, text: &str, file: u32, problems: &mut Vec<Prob
                     continue;
                 }
                 let value = raw_to_node(value, text, file, problems);
-                read.push((Key { name: name.value, span }, value));
+                if value.value == Value::Null {
+                    problems.extend(swallowed(&key, text));
+                }
+                read.push((key, value));
             }
             Value::Map(read)
         }
     };
     Node { value, span: place }
+}
+
+/// The key of an entry: a scalar as it is written (`null`, `1e3` and `007` are names).
+fn key(raw: Spanned<Raw>, text: &str, file: u32, problems: &mut Vec<Problem>) -> Option<Key> {
+    let node = raw_to_node(raw, text, file, problems);
+    let written = text.get(node.span.start as usize..node.span.end as usize).unwrap_or("");
+    let name = match node.value {
+        Value::Plain(name) | Value::Text(name) => name,
+        Value::Null if !written.is_empty() => written.to_owned(),
+        other => {
+            let what = Node { value: other, span: node.span }.describe();
+            problems.push(
+                Problem::error("yaml::type", node.span, format!("expected a name, found {what}"))
+                    .help("names stand before the colon: `name: value`"),
+            );
+            return None;
+        }
+    };
+    // To YAML a no-break space is a letter of the name.
+    if let Some(odd) = name.chars().next().filter(|c| c.is_whitespace() && *c != ' ') {
+        problems.push(
+            Problem::error(
+                "yaml::syntax",
+                node.span,
+                format!(
+                    "this line begins with U+{:04X}, which only looks like a blank",
+                    u32::from(odd)
+                ),
+            )
+            .help("it comes from copying a page: type plain blanks"),
+        );
+        return None;
+    }
+    Some(Key { name, span: node.span })
+}
+
+/// A value that a ` #` has made a comment, as in `password: #1`.
+fn swallowed(key: &Key, text: &str) -> Option<Problem> {
+    let rest = text.get(key.span.end as usize..)?.lines().next()?;
+    let comment = rest.trim_start_matches(['"', '\'']).strip_prefix(':')?.trim_start();
+    let word = comment.strip_prefix('#')?;
+    // `# a comment` is one.
+    if word.starts_with(|c: char| c.is_whitespace() || c == '#') || word.is_empty() {
+        return None;
+    }
+    let start = key.span.end + u32::try_from(rest.len() - comment.len()).ok()?;
+    let span =
+        Span { file: key.span.file, start, end: key.span.end + u32::try_from(rest.len()).ok()? };
+    Some(
+        Problem::warning(
+            "yaml::comment",
+            span,
+            format!("`{}` has no value: `#` begins a comment here", key.name),
+        )
+        .help(format!("put it in quotes: `{}: \"{}\"`", key.name, comment.trim_end())),
+    )
 }
 
 #[cfg(test)]
@@ -570,6 +435,12 @@ mod tests {
         assert_eq!(bytes(b"name: a\0b"), "yaml::control-character");
         assert_eq!(bytes(b"n\0a\0"), "yaml::encoding");
         assert_eq!(bytes(b"name: \xff"), "yaml::encoding");
+        assert_eq!(bytes(b"\0\0\0\0"), "yaml::control-character");
+        assert_eq!(bytes(b"\0n\0a"), "yaml::encoding");
+        assert_eq!(bytes(b"n\0\0\0a\0\0\0"), "yaml::encoding");
+        assert_eq!(bytes(b"name: \x1b[2J"), "yaml::control-character");
+        assert_eq!(bytes("name: \u{9b}2J".as_bytes()), "yaml::control-character");
+        assert_eq!(parse("a: \"\\e[2J\"\n", 0).unwrap().1[0].code, "yaml::control-character");
         // A build without optimisation on a busy machine is ten times slower than what people run.
         let bound =
             std::time::Duration::from_millis(if cfg!(debug_assertions) { 10_000 } else { 1_000 });
