@@ -1,7 +1,7 @@
 //! Mail addresses as SMTP writes them (RFC 5321, 4.1.2; RFC 6531 for UTF-8).
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An address: the local part unquoted, the domain in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,6 +64,12 @@ impl Address {
             return self.local.to_lowercase();
         }
         format!("{}@{}", self.local.to_lowercase(), self.domain)
+    }
+
+    /// The address in the brackets of an address literal (RFC 5321, 4.1.3).
+    pub fn literal(&self) -> Option<IpAddr> {
+        let inner = self.domain.strip_prefix('[')?.strip_suffix(']')?;
+        inner.strip_prefix("ipv6:").unwrap_or(inner).parse().ok()
     }
 
     /// Whether every character is ASCII.
@@ -162,11 +168,15 @@ fn local_part(text: &str) -> Result<(String, &str), Error> {
 pub fn check_domain(text: &str) -> Result<String, Error> {
     if let Some(literal) = text.strip_prefix('[') {
         let literal = literal.strip_suffix(']').ok_or(Error::Domain)?;
-        let address = literal
-            .get(..5)
-            .filter(|tag| tag.eq_ignore_ascii_case("IPv6:"))
-            .map_or(literal, |_| &literal[5..]);
-        address.parse::<IpAddr>().map_err(|_| Error::Domain)?;
+        let tagged = literal.get(..5).is_some_and(|tag| tag.eq_ignore_ascii_case("IPv6:"));
+        let good = if tagged {
+            literal[5..].parse::<Ipv6Addr>().is_ok()
+        } else {
+            literal.parse::<Ipv4Addr>().is_ok()
+        };
+        if !good {
+            return Err(Error::Domain);
+        }
         return Ok(text.to_ascii_lowercase());
     }
     if text.len() > 255 {
@@ -226,6 +236,9 @@ mod tests {
             ("<a@-x>", Error::Domain),
             ("<a@x..y>", Error::Domain),
             ("<a@[1.2.3]>", Error::Domain),
+            ("<a@[::1]>", Error::Domain),
+            ("<a@[IPv6:127.0.0.1]>", Error::Domain),
+            ("<a@[tag:x]>", Error::Domain),
             ("<jürgen@x.test>", Error::NotAscii),
             (r#"<"a@x.test>"#, Error::Brackets),
         ] {

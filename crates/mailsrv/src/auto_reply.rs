@@ -1,36 +1,10 @@
 //! Automatic answers (RFC 3834): once a sender, never to machines.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::headers;
 use crate::server::Server;
-
-/// Senders remembered at most.
-const MAX_REMEMBERED: usize = 10_000;
-
-/// When an account answered a sender last.
-#[derive(Default)]
-pub(crate) struct Answered {
-    last: Mutex<HashMap<(String, String), i64>>,
-}
-
-impl Answered {
-    /// Whether the account may answer the sender now; from then on it has.
-    fn may(&self, account: &str, sender: &str, every_s: u64, now: i64) -> bool {
-        let mut answered = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (account.to_owned(), sender.to_lowercase());
-        let every = i64::try_from(every_s).unwrap_or(i64::MAX);
-        if answered.get(&key).is_some_and(|last| now - last < every) {
-            return false;
-        }
-        if answered.len() >= MAX_REMEMBERED {
-            answered.clear();
-        }
-        answered.insert(key, now);
-        true
-    }
-}
+use crate::store::{self, Change, Spooled};
 
 /// Answers, if the account does and the message is one to be answered.
 pub async fn answer(
@@ -43,10 +17,11 @@ pub async fn answer(
 ) {
     let Some((_, entry)) = server.directory.login(account) else { return };
     let Some(reply) = entry.auto_reply else { return };
-    if !is_answerable(sender, account, fields) {
+    if !is_answerable(sender, account, to, fields) {
         return;
     }
-    if !server.answered.may(account, sender, reply.every_s, now) {
+    let asked = sender.to_lowercase();
+    if server.store.has_answered(account, &asked, now, reply.every_s) {
         return;
     }
     let subject = reply.subject.clone().unwrap_or_else(|| {
@@ -72,13 +47,31 @@ pub async fn answer(
             return;
         }
     };
-    if let Err(error) = crate::delivery::send_notice(server, sender, message).await {
-        tracing::warn!("no automatic answer of {account}: {error}");
+    let note =
+        Change::Answer { account: account.to_owned(), sender: asked, now, every_s: reply.every_s };
+    match send(server, sender, message, note).await {
+        // Two messages of one sender at once: the other one was first.
+        Ok(()) | Err(store::Error::Answered) => {}
+        Err(error) => tracing::warn!("no automatic answer of {account}: {error}"),
     }
 }
 
+/// The answer and the memory of it are one: neither a crash nor a restart answers twice.
+async fn send(
+    server: &Arc<Server>,
+    to: &str,
+    message: Vec<u8>,
+    note: Change,
+) -> Result<(), store::Error> {
+    let (spooled, mut changes) = crate::delivery::prepare_notice(server, to, message).await?;
+    changes.insert(0, note);
+    server.store.commit(changes).await?;
+    spooled.into_iter().for_each(Spooled::adopt);
+    Ok(())
+}
+
 /// Whether a person has written it, to this person (RFC 3834, 2).
-fn is_answerable(sender: &str, account: &str, fields: &[(String, String)]) -> bool {
+fn is_answerable(sender: &str, account: &str, to: &str, fields: &[(String, String)]) -> bool {
     let local = sender.split('@').next().unwrap_or_default().to_ascii_lowercase();
     let machine = sender.is_empty()
         || sender.eq_ignore_ascii_case(account)
@@ -94,7 +87,21 @@ fn is_answerable(sender: &str, account: &str, fields: &[(String, String)]) -> bo
         matches!(value.to_ascii_lowercase().as_str(), "bulk" | "list" | "junk")
     });
     let list = fields.iter().any(|(name, _)| name.to_ascii_lowercase().starts_with("list-"));
-    !(machine || submitted || bulk || list)
+    // Whoever is not named got it through a list or as a blind copy. A message without To and Cc
+    // names nobody: a person who types a dialogue leaves them out.
+    let named: Vec<String> = fields
+        .iter()
+        .filter(|(name, _)| {
+            ["to", "cc", "resent-to", "resent-cc"].iter().any(|f| name.eq_ignore_ascii_case(f))
+        })
+        .map(|(_, value)| value.to_lowercase())
+        .collect();
+    let is_named = |address: &str| {
+        let address = address.to_lowercase();
+        named.iter().any(|value| value.contains(&address))
+    };
+    let other = !named.is_empty() && !is_named(to) && !is_named(account);
+    !(machine || submitted || bulk || list || other)
 }
 
 #[cfg(test)]
@@ -102,18 +109,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sender_is_answered_once_in_so_many_seconds() {
-        let answered = Answered::default();
-        let seen: Vec<bool> =
-            [0, 5, 10, 11].iter().map(|now| answered.may("u", "A@b.test", 10, *now)).collect();
-        assert_eq!(seen, [true, false, true, false]);
-        assert!(answered.may("v", "a@b.test", 10, 11) && answered.may("u", "c@b.test", 10, 11));
-    }
-
-    #[test]
     fn machines_and_lists_are_not_answered() {
         let with = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
-        assert!(is_answerable("a@b.test", "me@c.test", &with("Auto-Submitted", "no")));
+        let me = "me@c.test";
+        for fields in [
+            with("Auto-Submitted", "no"),
+            with("To", "Me <ME@c.test>"),
+            with("Cc", "x@y.test,\r\n info@c.test"),
+        ] {
+            assert!(is_answerable("a@b.test", me, "info@c.test", &fields), "{fields:?}");
+        }
         for (sender, fields) in [
             ("", vec![]),
             ("me@c.test", vec![]),
@@ -122,8 +127,9 @@ mod tests {
             ("a@b.test", with("Auto-Submitted", "auto-replied")),
             ("a@b.test", with("Precedence", "Bulk")),
             ("a@b.test", with("List-Id", "<x>")),
+            ("a@b.test", with("To", "others@c.test")),
         ] {
-            assert!(!is_answerable(sender, "me@c.test", &fields), "{sender} {fields:?}");
+            assert!(!is_answerable(sender, me, me, &fields), "{sender} {fields:?}");
         }
     }
 }

@@ -5,7 +5,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::directory::Expansion;
 use crate::headers;
+use crate::queue::dsn::Kind;
 use crate::queue::{self, Envelope, Recipient};
 use crate::server::Server;
 use crate::smtp::reply::Reply;
@@ -49,6 +51,8 @@ pub async fn accept(server: &Arc<Server>, mut incoming: Incoming) -> Result<u64,
     let head = head_of(&mut incoming.body, server.directory.limits().header)
         .map_err(|_| Reply::new(451, "4.3.0", "the message cannot be read back"))?;
     let fields = headers::fields(&head);
+    // Many programs say SMTPUTF8 always; only what needs it asks it of the next server.
+    incoming.transaction.utf8 &= !head.is_ascii() || !incoming.transaction.is_ascii();
     let mut added = String::new();
     if incoming.user.is_none() && !incoming.trusted && server.directory.policy().verify {
         let verdict = server.authentication.verify(server, &mut incoming).await;
@@ -187,13 +191,17 @@ fn groups(transaction: &Transaction) -> BTreeMap<Option<String>, Group> {
             Some(expansion) => {
                 let group = groups.entry(expansion.list.clone()).or_default();
                 group.boxes.extend(expansion.boxes.iter().cloned());
+                let notify = match onward(expansion) {
+                    None => target.notify,
+                    Some(_) => queue::Notify { success: false, ..target.notify },
+                };
                 for address in &expansion.elsewhere {
                     if seen.insert(address.clone()) {
                         let orcpt = target
                             .orcpt
                             .clone()
                             .or_else(|| Some(format!("rfc822;{}", target.address)));
-                        group.elsewhere.push(recipient(address, orcpt));
+                        group.elsewhere.push(Recipient { notify, ..recipient(address, orcpt) });
                     }
                 }
             }
@@ -209,14 +217,28 @@ fn groups(transaction: &Transaction) -> BTreeMap<Option<String>, Group> {
     groups
 }
 
+/// Of what a sender who asked for notices of success is told here; `None` where the message goes
+/// on to one other address, whose server will tell (RFC 3461, 5.2.7).
+fn onward(expansion: &Expansion) -> Option<Kind> {
+    if expansion.list.is_some() || expansion.elsewhere.is_empty() {
+        return Some(Kind::Success);
+    }
+    let passed_on = expansion.boxes.is_empty() && expansion.elsewhere.len() == 1;
+    (!passed_on).then_some(Kind::Expanded)
+}
+
 fn list_header(list: &str) -> String {
     format!("List-Id: <{}>\r\nPrecedence: list\r\n", list.replace('@', "."))
 }
 
 fn received_line(server: &Server, incoming: &Incoming, id: u64, now: i64) -> String {
-    let helo = headers::clean(&incoming.helo);
+    let helo = headers::host_word(&incoming.helo);
     let hostname = &server.config.hostname;
-    let mut line = format!("Received: from {helo} ([{}])\r\n", incoming.peer);
+    let peer = match incoming.peer {
+        IpAddr::V4(peer) => peer.to_string(),
+        IpAddr::V6(peer) => format!("IPv6:{peer}"),
+    };
+    let mut line = format!("Received: from {helo} ([{peer}])\r\n");
     line.push_str(&format!("\tby {hostname} with {} id {id}", incoming.with));
     // With several recipients that would tell the blind copies (RFC 5321, 7.2).
     if let [only] = incoming.transaction.recipients.as_slice() {
@@ -275,36 +297,34 @@ async fn afterwards(
     id: u64,
     now: i64,
 ) {
-    let delivered: Vec<Recipient> = transaction
-        .recipients
-        .iter()
-        .filter(|target| target.own.is_some() && target.notify.success)
-        .map(|target| Recipient {
-            address: target.address.to_string(),
-            state: queue::State::Delivered,
-            notify: target.notify,
-            orcpt: target.orcpt.clone(),
-            reply: Some("250 2.1.5 delivered".into()),
-            ..Recipient::default()
-        })
-        .collect();
-    if !delivered.is_empty() && !transaction.sender.is_empty() {
+    for kind in [Kind::Success, Kind::Expanded] {
+        let told: Vec<Recipient> = transaction
+            .recipients
+            .iter()
+            .filter(|target| target.notify.success)
+            .filter(|target| target.own.as_ref().and_then(onward) == Some(kind))
+            .map(|target| Recipient {
+                address: target.address.to_string(),
+                state: queue::State::Delivered,
+                notify: target.notify,
+                orcpt: target.orcpt.clone(),
+                reply: Some("250 2.1.5 delivered".into()),
+                ..Recipient::default()
+            })
+            .collect();
+        if told.is_empty() || transaction.sender.is_empty() {
+            continue;
+        }
         let envelope = Envelope {
             id,
             sender: transaction.sender.clone(),
-            recipients: delivered,
+            recipients: told,
             created: now,
             envid: transaction.envid.clone(),
             headers_only: true,
             ..Envelope::default()
         };
-        let notice = queue::dsn::notice(
-            &server.config.hostname,
-            &envelope,
-            queue::dsn::Kind::Success,
-            head,
-            now,
-        );
+        let notice = queue::dsn::notice(&server.config.hostname, &envelope, kind, head, now);
         if let Err(error) = send_notice(server, &transaction.sender, notice).await {
             tracing::warn!("{id}: no notice of delivery: {error}");
         }
@@ -355,6 +375,7 @@ pub async fn prepare_notice(
         Verdict::Unknown | Verdict::NotAllowed => return Ok(nobody),
     };
     let transaction = Transaction {
+        utf8: !address.is_ascii(),
         recipients: vec![crate::smtp::session::Target {
             address,
             own,

@@ -49,6 +49,13 @@ pub fn clean(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
+/// A name that a client gave, as a Received line may have it (RFC 5321, 4.4): what no domain and no
+/// address literal holds becomes `?`.
+pub fn host_word(name: &str) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    name.chars().map(|c| if good(c) { c } else { '?' }).collect()
+}
+
 /// The domain of the first address in a From field.
 pub fn from_domain(fields: &[(String, String)]) -> Option<String> {
     let from = field(fields, "From")?;

@@ -17,6 +17,8 @@ pub mod config;
 pub mod delivery;
 pub mod directory;
 pub mod faults;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod headers;
 pub mod imap;
 mod memory;

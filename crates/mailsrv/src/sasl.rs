@@ -152,7 +152,7 @@ impl Exchange {
             return Step::Malformed("the response is not UTF-8");
         };
         match state {
-            State::Plain => plain(&text),
+            State::Plain => plain(&text, directory),
             State::LoginUser => {
                 self.state = State::LoginPassword { user: text };
                 Step::Challenge(BASE64.encode("Password:"))
@@ -181,7 +181,18 @@ impl Exchange {
         if theirs.is_empty() || !theirs.chars().all(|c| c.is_ascii_graphic()) {
             return bad;
         }
-        let user = user.replace("=2C", ",").replace("=3D", "=");
+        let name = |text: &str| text.replace("=2C", ",").replace("=3D", "=");
+        let user = name(user);
+        let acts_for = match authzid {
+            "" => String::new(),
+            other => match other.strip_prefix("a=") {
+                Some(other) => name(other),
+                None => return bad,
+            },
+        };
+        if !is_same(&acts_for, &user, directory) {
+            return Step::Failed;
+        }
         let found = directory.login(&user).and_then(|(name, entry)| {
             let keys = entry.credentials?.scram()?.clone();
             Some((name, keys))
@@ -213,7 +224,9 @@ impl Exchange {
         let bad = Step::Malformed("not a SCRAM client-final-message");
         let Some((without_proof, proof)) = text.rsplit_once(",p=") else { return bad };
         let binding = format!("c={},r={}", state.gs2, state.nonce);
-        if without_proof != binding {
+        // Extensions may stand between nonce and proof (RFC 5802, 7).
+        let rest = without_proof.strip_prefix(&binding);
+        if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(',')) {
             return Step::Failed;
         }
         let decode = |text: &str| BASE64.decode(text).ok();
@@ -237,11 +250,19 @@ impl Exchange {
     }
 }
 
-fn plain(text: &str) -> Step {
+/// Whether the identity to act for, where one is named, is the user's own (RFC 4616, 2).
+fn is_same(acts_for: &str, user: &str, directory: &Directory) -> bool {
+    let account = |name: &str| directory.login(name).map(|(account, _)| account);
+    acts_for.is_empty()
+        || acts_for.eq_ignore_ascii_case(user)
+        || account(acts_for).is_some_and(|found| account(user) == Some(found))
+}
+
+fn plain(text: &str, directory: &Directory) -> Step {
     let mut parts = text.split('\0');
     match (parts.next(), parts.next(), parts.next(), parts.next()) {
         (Some(authzid), Some(user), Some(password), None) if !user.is_empty() => {
-            if !authzid.is_empty() && !authzid.eq_ignore_ascii_case(user) {
+            if !is_same(authzid, user, directory) {
                 return Step::Failed;
             }
             Step::Verify { user: user.to_owned(), password: password.to_owned() }

@@ -72,8 +72,6 @@ pub struct Server {
     pub authentication: crate::authentication::Authentication,
     /// Connections to other servers: with a good certificate, and with any.
     pub(crate) outbound: crate::relay::Outbound,
-    /// Whom accounts have answered automatically.
-    pub(crate) answered: crate::auto_reply::Answered,
     /// Mailboxes that a POP3 session holds.
     pub(crate) pop3_locks: Mutex<HashSet<String>>,
     verifier: Arc<Verifier>,
@@ -141,7 +139,6 @@ impl Server {
             transcript: Transcript::new(capacity, show),
             sessions: Sessions::default(),
             faults: Faults::default(),
-            answered: crate::auto_reply::Answered::default(),
             pop3_locks: Mutex::default(),
             verifier: Arc::default(),
             listeners: tokio::sync::Mutex::default(),

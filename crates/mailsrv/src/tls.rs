@@ -5,6 +5,7 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio_rustls::TlsAcceptor;
@@ -33,7 +34,12 @@ pub fn acceptor(config: &Config) -> Result<TlsAcceptor, Error> {
         Some(tls) => (read(&tls.cert)?, read(&tls.key)?),
         None => own(config)?,
     };
-    Ok(TlsAcceptor::from(pki::server_config(&cert, &key)?))
+    let mut server = Arc::unwrap_or_clone(pki::server_config(&cert, &key)?);
+    if let Some(path) = config.tls.as_ref().and_then(|tls| tls.keylog.as_ref()) {
+        server.key_log =
+            pki::key_log(path).map_err(|error| Error::File { path: path.into(), error })?;
+    }
+    Ok(TlsAcceptor::from(Arc::new(server)))
 }
 
 /// Issues a certificate of the authority in the state folder, which is made if it is not there.

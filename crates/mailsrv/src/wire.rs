@@ -172,6 +172,82 @@ impl Wire {
     }
 }
 
+/// Why a session ends that neither side asked to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// The client said nothing for too long.
+    Silent,
+    /// An administrator ended it.
+    Administrator,
+}
+
+/// One side of a dialogue in lines: a session with what it needs to do as it says.
+pub(crate) trait Talk: Send {
+    /// What a line leads to.
+    type Action: Send;
+    /// Bytes of the next line at most, CRLF included.
+    fn line_limit(&self) -> usize;
+    /// How the transcript shows a line that carries a secret; `None` for all others.
+    fn mask(&self, line: &[u8]) -> Option<String>;
+    /// A line, without its CRLF.
+    fn line(&mut self, line: &[u8]) -> Vec<Self::Action>;
+    /// A line that was none.
+    fn bad_line(&mut self, reason: &str) -> Vec<Self::Action>;
+    /// Does it; the wire comes back unless the session has ended.
+    fn perform(
+        &mut self,
+        wire: Wire,
+        actions: Vec<Self::Action>,
+    ) -> impl Future<Output = io::Result<Option<Wire>>> + Send;
+    /// The last words, where the protocol has any.
+    fn farewell(&self, why: Farewell) -> Vec<u8>;
+}
+
+/// Leads a dialogue to its end: line by line, whatever was pipelined in its order.
+pub(crate) async fn converse(mut wire: Wire, mut talk: impl Talk) {
+    loop {
+        let Some(line) = wire.lines.next(talk.line_limit()) else {
+            let why = match wire.fill().await {
+                Ok(0) => return wire.close("the client closed").await,
+                Ok(_) => continue,
+                Err(error) => match error.kind() {
+                    io::ErrorKind::TimedOut => Farewell::Silent,
+                    io::ErrorKind::Interrupted => Farewell::Administrator,
+                    kind => {
+                        let text = format!("the connection broke: {kind}");
+                        return wire.connection.dialogue.event(&text);
+                    }
+                },
+            };
+            let last = talk.farewell(why);
+            if !last.is_empty() {
+                wire.reply(&last);
+            }
+            return wire
+                .close(match why {
+                    Farewell::Silent => "closed: the client was silent",
+                    Farewell::Administrator => "closed by the administrator",
+                })
+                .await;
+        };
+        let actions = match line {
+            Line::Good(line) => {
+                match talk.mask(&line) {
+                    Some(mask) => wire.connection.dialogue.client_secret(&line, &mask),
+                    None => wire.connection.dialogue.client(&line),
+                }
+                talk.line(&line)
+            }
+            Line::Bad(reason) => talk.bad_line(reason),
+            Line::Long => talk.bad_line("the line is too long"),
+        };
+        wire = match talk.perform(wire, actions).await {
+            Ok(Some(wire)) => wire,
+            Ok(None) | Err(_) => return,
+        };
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

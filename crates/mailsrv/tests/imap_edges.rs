@@ -20,20 +20,6 @@ async fn logged_in(lab: &Lab) -> Line {
     line
 }
 
-/// Reads until a line begins so; what came before it.
-async fn until(line: &mut Line, start: &str) -> Vec<String> {
-    let mut lines = Vec::new();
-    loop {
-        let one = line.read(start).await;
-        assert!(one != CLOSED, "closed before `{start}`: {lines:?}");
-        let last = one.starts_with(start);
-        lines.push(one);
-        if last {
-            return lines;
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_dialogue_may_be_cut_anywhere_and_sent_at_once() {
     let lab = Lab::start().await;
@@ -223,6 +209,46 @@ async fn a_fault_instead_of_the_greeting_speaks_imap() {
     assert_eq!(line.read("the end").await, CLOSED);
     let mut line = lab.connect().await;
     assert!(line.read("greeting").await.starts_with("* OK"));
+}
+
+#[tokio::test]
+async fn the_same_faults_strike_pop3() {
+    let fault = |stage, reply: Option<&str>| Fault {
+        stage,
+        reply: reply.map(str::to_owned),
+        delay_ms: 0,
+        drop: reply.is_none(),
+        probability: 1.0,
+        times: Some(1),
+    };
+    let faults = [
+        fault(Stage::Auth, Some("451 4.3.0 come back later")),
+        fault(Stage::Auth, None),
+        fault(Stage::Select, Some("550 5.2.0 this mailbox is being repaired")),
+        fault(Stage::Select, None),
+    ];
+    let lab = Lab::start_with(|config| {
+        config.accounts.get_mut("u1").unwrap().faults.extend(faults);
+    })
+    .await;
+    let login = async |line: &mut Line| {
+        line.send("USER u1").await;
+        line.read("USER").await;
+        line.send("PASS pw").await;
+        line.read("PASS").await
+    };
+    let mut line = lab.connect_to(Protocol::Pop3).await;
+    line.read("greeting").await;
+    assert_eq!(login(&mut line).await, "-ERR [SYS/TEMP] 451 4.3.0 come back later");
+    assert_eq!(login(&mut line).await, CLOSED);
+    let mut line = lab.connect_to(Protocol::Pop3).await;
+    line.read("greeting").await;
+    let refused = "-ERR [SYS/PERM] 550 5.2.0 this mailbox is being repaired";
+    assert_eq!(login(&mut line).await, refused);
+    assert_eq!(login(&mut line).await, CLOSED);
+    let mut line = lab.connect_to(Protocol::Pop3).await;
+    line.read("greeting").await;
+    assert!(login(&mut line).await.starts_with("+OK"));
 }
 
 #[tokio::test]

@@ -108,6 +108,65 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
             std::fs::read_to_string(entry.path()).is_ok_and(|text| text.contains("Action: failed"))
         })
     });
+    // Notices of success (RFC 3461) go through both: with the sender's own name of the message.
+    let kept = |words: &[&str]| {
+        std::fs::read_dir(state.join("messages")).unwrap().flatten().any(|entry| {
+            std::fs::read_to_string(entry.path())
+                .is_ok_and(|text| words.iter().all(|word| text.contains(word)))
+        })
+    };
+    talk(
+        "127.0.0.2:25",
+        "MAIL FROM:<u1@a.test> RET=HDRS ENVID=E+2B1\r\nRCPT TO:<box@p.test> NOTIFY=SUCCESS ORCPT=rfc822;first+40p.test\r\nDATA\r\nSubject: tell me\r\n\r\n.\r\n",
+    );
+    wait("Postfix tells of its delivery", || {
+        kept(&[
+            "Reporting-MTA: dns; mx.p.test",
+            "Original-Envelope-Id: E+1",
+            "Original-Recipient: rfc822;first@p.test",
+            "Action: delivered",
+        ])
+    });
+    talk(
+        "127.0.0.3:25",
+        "MAIL FROM:<box@p.test> RET=HDRS ENVID=E+2B2\r\nRCPT TO:<u1@a.test> NOTIFY=SUCCESS ORCPT=rfc822;first+40a.test\r\nDATA\r\nSubject: tell me too\r\n\r\n.\r\n",
+    );
+    wait("mailsrv tells of its delivery", || {
+        std::fs::read_dir(&new).unwrap().flatten().any(|entry| {
+            std::fs::read_to_string(entry.path()).is_ok_and(|text| {
+                [
+                    "Reporting-MTA: dns; mx.a.test",
+                    "Original-Envelope-Id: E+2",
+                    "Original-Recipient: rfc822; first@a.test",
+                    "Action: delivered",
+                ]
+                .iter()
+                .all(|word| text.contains(word))
+            })
+        })
+    });
+    // 8-bit text and addresses beyond ASCII, both ways.
+    talk(
+        "127.0.0.2:25",
+        "MAIL FROM:<u1@a.test> BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<box@p.test>\r\nDATA\r\nSubject: Grüße hin\r\n\r\nschön\r\n.\r\n",
+    );
+    wait("Postfix has the 8-bit mail", || {
+        std::fs::read_dir(&new).unwrap().flatten().any(|entry| {
+            std::fs::read_to_string(entry.path())
+                .is_ok_and(|text| text.contains("Subject: Grüße hin\n\nschön\n"))
+        })
+    });
+    talk(
+        "127.0.0.3:25",
+        "MAIL FROM:<bücher@p.test> BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<u1@a.test>\r\nDATA\r\nSubject: Grüße her\r\n\r\nschön\r\n.\r\n",
+    );
+    wait("mailsrv has the 8-bit mail", || {
+        kept(&[
+            "Return-Path: <bücher@p.test>",
+            "with UTF8SMTP",
+            "Subject: Grüße her\r\n\r\nschön\r\n",
+        ])
+    });
     server.kill().unwrap();
     server.wait().unwrap();
 }

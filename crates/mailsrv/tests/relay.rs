@@ -180,6 +180,24 @@ async fn refused_recipients_come_back_as_notices_but_notices_do_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notice_without_room_repeats_no_delivery() {
+    let b = receiver("").await;
+    let zone = Zone::from([("b.test", vec!["A 127.0.0.1"])]);
+    let a = sender(dns(zone).await, b.port(Protocol::Smtp).await, "").await;
+    a.server
+        .directory
+        .change(|data| {
+            data.account_mut("u1")?.quota = Some(5);
+            Ok(())
+        })
+        .unwrap();
+    send(&a, "u1@a.test", &["nobody@b.test", "x@b.test"]).await;
+    b.inbox_of("x@b.test", 1).await;
+    queue_until(&a, <[_]>::is_empty).await;
+    assert_eq!((a.inbox("u1@a.test").len(), b.inbox("x@b.test").len()), (0, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_refused_for_now_is_tried_again_and_can_be_given_up() {
     let b = receiver("").await;
     let zone =
@@ -325,6 +343,48 @@ async fn own_mail_is_signed_and_checked_elsewhere() {
     };
     let refused = tokio::task::spawn_blocking(lying).await.unwrap();
     assert!(refused.contains("DMARC"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outside_verifier_finds_the_signature_good() {
+    let module = std::process::Command::new("python3").args(["-c", "import dkim"]).output();
+    if !has("openssl") || !module.is_ok_and(|output| output.status.success()) {
+        assert!(std::env::var_os("LABCTL_CI").is_none(), "openssl or python3-dkim is missing");
+        println!("SKIPPED: openssl or python3-dkim is missing");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("dkim.pem");
+    let openssl = |arguments: &[&str]| {
+        let output = std::process::Command::new("openssl").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let file = key.display().to_string();
+    openssl(&["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", &file]);
+    let public = openssl(&["pkey", "-in", &file, "-pubout"]);
+    let public: String = public.lines().filter(|line| !line.starts_with('-')).collect();
+    let base = format!(
+        "hostname: mx.a.test\nlisten: 127.0.0.1\ndomains: [ {{ name: a.test }} ]\naccounts: {{ u1: pw }}\n\
+         dkim: [ {{ domain: a.test, selector: lab, key: {file} }} ]\nrelay: {{ networks: [127.0.0.0/8] }}\n"
+    );
+    let a = start_in(tempfile::tempdir().unwrap(), &base, "").await;
+    send(&a, "u1@a.test", &["u1@a.test"]).await;
+    let inbox = a.inbox_of("u1@a.test", 1).await;
+    let record = format!("v=DKIM1; k=rsa; p={public}");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/dkim_verify.py");
+    let mut python = tokio::process::Command::new("python3")
+        .args([script, &record])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = python.stdin.take().unwrap();
+    tokio::io::AsyncWriteExt::write_all(&mut input, inbox[0].as_bytes()).await.unwrap();
+    drop(input);
+    let output = python.wait_with_output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

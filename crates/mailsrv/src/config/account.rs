@@ -142,7 +142,7 @@ pub enum Stage {
     Data,
     /// After the message.
     Message,
-    /// SELECT and EXAMINE of IMAP.
+    /// SELECT and EXAMINE; in POP3 the opening of the mailbox after the login.
     Select,
     /// RETR, TOP and FETCH.
     Fetch,

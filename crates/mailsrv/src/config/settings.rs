@@ -141,6 +141,10 @@ pub struct Tls {
     pub cert: PathBuf,
     /// The key, PEM.
     pub key: PathBuf,
+    /// Where the secrets of TLS connections are written, in the form of `SSLKEYLOGFILE`: for
+    /// teaching, so that a capture can be read. Nowhere where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keylog: Option<PathBuf>,
 }
 
 /// Bounds; each keeps one client from harming the others.
@@ -181,7 +185,7 @@ impl Default for Limits {
             text_line: 1000,
             command_line: 2048,
             recipients: 1000,
-            errors: 10,
+            errors: 20,
             connections: 500,
             connections_per_address: 200,
             idle_s: 600,

@@ -132,7 +132,12 @@ impl Session {
                 Err(_) => return false,
             },
         };
-        let part = if need == Needs::Whole { Some(mime::parse(&raw)) } else { None };
+        let by_part = |item: &Item| match item {
+            Item::Body | Item::BodyStructure => true,
+            Item::Section(section) => !section.path.is_empty(),
+            _ => false,
+        };
+        let part = fetching.items.iter().any(by_part).then(|| mime::parse(&raw));
         let condstore = self.condstore;
         let Some(view) = &mut self.view else { return false };
         let recent = view.recent.contains(&message.uid);

@@ -56,6 +56,7 @@ pub struct Session {
 pub(super) type Answer = Result<String, No>;
 
 /// A refusal: a NO with its response code and text, or a BAD.
+#[allow(clippy::enum_variant_names, reason = "NO is the word of the protocol")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum No {
     /// Refused.

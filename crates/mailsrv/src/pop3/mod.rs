@@ -4,7 +4,7 @@ pub mod command;
 pub mod session;
 
 use std::collections::VecDeque;
-use std::io::{ErrorKind, Read};
+use std::io::Read;
 use std::sync::Arc;
 
 use session::{Action, Entry, NotOpened, Session};
@@ -12,7 +12,7 @@ use session::{Action, Entry, NotOpened, Session};
 use crate::config::Stage;
 use crate::server::{Connection, MailboxLock, Server};
 use crate::store::Change;
-use crate::wire::{Line, Wire};
+use crate::wire::{Farewell, Talk, Wire, converse};
 
 /// Bytes of a message read at once.
 const PIECE: usize = 64 << 10;
@@ -27,7 +27,7 @@ pub async fn serve(server: Arc<Server>, connection: Connection) {
         rand::random::<u64>(),
         server.config.hostname
     );
-    let mut session = Session::new(
+    let session = Session::new(
         &server.config.hostname,
         &timestamp,
         connection.stream.is_tls(),
@@ -38,47 +38,43 @@ pub async fn serve(server: Arc<Server>, connection: Connection) {
     if let Action::Reply(greeting) = session.greeting() {
         wire.reply(greeting.as_bytes());
     }
-    let mut dialogue = Dialogue { server, lock: None };
-    loop {
-        let Some(line) = wire.lines.next(session.line_limit()) else {
-            match wire.fill().await {
-                Ok(0) => return wire.close("the client closed").await,
-                Ok(_) => continue,
-                // Without QUIT nothing is deleted (RFC 1939, 3).
-                Err(error) if error.kind() == ErrorKind::TimedOut => {
-                    return wire.close("closed: the client was silent").await;
-                }
-                Err(_) => return wire.close("closed").await,
-            }
-        };
-        let actions = match line {
-            Line::Good(line) => {
-                match session.mask(&line) {
-                    Some(mask) => wire.connection.dialogue.client_secret(&line, &mask),
-                    None => wire.connection.dialogue.client(&line),
-                }
-                session.line(&line, &dialogue.server.directory, rand::random())
-            }
-            Line::Bad(reason) => session.bad_line(reason),
-            Line::Long => session.bad_line("the line is too long"),
-        };
-        wire = match dialogue.perform(wire, &mut session, actions).await {
-            Ok(Some(wire)) => wire,
-            Ok(None) | Err(_) => return,
-        };
-    }
+    converse(wire, Dialogue { server, session, lock: None }).await;
 }
 
 struct Dialogue {
     server: Arc<Server>,
+    session: Session,
     lock: Option<MailboxLock>,
 }
 
-impl Dialogue {
+impl Talk for Dialogue {
+    type Action = Action;
+
+    fn line_limit(&self) -> usize {
+        self.session.line_limit()
+    }
+
+    fn mask(&self, line: &[u8]) -> Option<String> {
+        self.session.mask(line)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Vec<Action> {
+        self.session.line(line, &self.server.directory, rand::random())
+    }
+
+    fn bad_line(&mut self, reason: &str) -> Vec<Action> {
+        self.session.bad_line(reason)
+    }
+
+    /// Nothing: a client that hears a reply it did not ask for would take it for the next one
+    /// (RFC 1939, 3: "close without sending any response").
+    fn farewell(&self, _why: Farewell) -> Vec<u8> {
+        Vec::new()
+    }
+
     async fn perform(
         &mut self,
         mut wire: Wire,
-        session: &mut Session,
         actions: Vec<Action>,
     ) -> std::io::Result<Option<Wire>> {
         let mut actions = VecDeque::from(actions);
@@ -87,36 +83,53 @@ impl Dialogue {
                 Action::Reply(text) => wire.reply(text.as_bytes()),
                 Action::StartTls => {
                     wire = wire.start_tls(&self.server).await?;
-                    session.under_tls();
+                    self.session.under_tls();
                 }
                 Action::Verify { user, password } => {
                     let strike =
                         self.server.faults.strike(&self.server.directory, Stage::Auth, Some(&user));
-                    let mut account = self.server.authenticate(&user, password).await;
+                    let account = self.server.authenticate(&user, password).await;
                     if let Some(strike) = strike {
                         tokio::time::sleep(strike.delay).await;
                         if strike.drop {
                             wire.connection.dialogue.event("dropped by a fault");
                             return Ok(None);
                         }
-                        if strike.reply.is_some() {
-                            account = None;
+                        if let Some(reply) = strike.reply {
+                            actions.extend(self.session.refused(&reply));
+                            continue;
                         }
                     }
-                    actions.extend(session.verified(account));
+                    actions.extend(self.session.verified(account));
                 }
                 Action::Open(account) => {
+                    let strike = self.server.faults.strike(
+                        &self.server.directory,
+                        Stage::Select,
+                        Some(&account),
+                    );
+                    if let Some(strike) = strike {
+                        tokio::time::sleep(strike.delay).await;
+                        if strike.drop {
+                            wire.connection.dialogue.event("dropped by a fault");
+                            return Ok(None);
+                        }
+                        if let Some(reply) = strike.reply {
+                            actions.extend(self.session.refused(&reply));
+                            continue;
+                        }
+                    }
                     let opened = self.open(&account);
                     if opened.is_ok() {
                         wire.connection.session.set_user(&account);
                     }
-                    actions.extend(session.opened(account, opened));
+                    actions.extend(self.session.opened(account, opened));
                 }
                 Action::Send { file, size, lines } => {
                     let strike = self.server.faults.strike(
                         &self.server.directory,
                         Stage::Fetch,
-                        session.account(),
+                        self.session.account(),
                     );
                     if let Some(strike) = strike {
                         tokio::time::sleep(strike.delay).await;
@@ -136,7 +149,7 @@ impl Dialogue {
                         Some(account) => self.remove(account, uids).await,
                         None => false,
                     };
-                    actions.extend(session.removed(removed));
+                    actions.extend(self.session.removed(removed));
                 }
                 Action::Close => {
                     // Free before the client hears that the session has ended.
@@ -148,7 +161,9 @@ impl Dialogue {
         }
         Ok(Some(wire))
     }
+}
 
+impl Dialogue {
     fn open(&mut self, account: &str) -> Result<(u32, Vec<Entry>), NotOpened> {
         self.lock = Some(self.server.lock_mailbox(account).ok_or(NotOpened::InUse)?);
         let mailbox = self.server.store.with_mailbox(account, "INBOX", |mailbox| {

@@ -215,7 +215,7 @@ impl Session {
     ) -> Vec<Action> {
         match command {
             Command::User(_) | Command::Pass(_) if !self.plain_allowed() => {
-                self.error("[AUTH] passwords only under TLS: say STLS first")
+                self.error("passwords only under TLS: say STLS first")
             }
             Command::User(name) => {
                 self.state = State::Authorization { user: Some(name) };
@@ -256,7 +256,7 @@ impl Session {
                 let Some(mechanism) =
                     Mechanism::by_name(&mechanism).filter(|m| offered.contains(m))
                 else {
-                    return self.error("[AUTH] this mechanism is not offered; see CAPA");
+                    return self.error("this mechanism is not offered; see CAPA");
                 };
                 let (exchange, step) = Exchange::start(
                     mechanism,
@@ -328,6 +328,12 @@ impl Session {
                 self.error("[IN-USE] another session has this mailbox open")
             }
         }
+    }
+
+    /// The answer to [`Action::Verify`] and [`Action::Open`] where a fault of the lesson strikes.
+    pub fn refused(&mut self, reply: &str) -> Vec<Action> {
+        self.state = State::Authorization { user: None };
+        self.error(format!("{} {reply}", crate::faults::pop3_code(reply)))
     }
 
     /// The account whose mailbox is open.

@@ -8,6 +8,10 @@ use crate::headers;
 pub enum Kind {
     /// It was delivered.
     Success,
+    /// It was handed to a server that will not tell more.
+    Relayed,
+    /// It was sent on to several addresses.
+    Expanded,
     /// It never will be.
     Failure,
     /// It still waits.
@@ -15,12 +19,14 @@ pub enum Kind {
 }
 
 /// A whole message comes back up to this size; of a longer one only the header.
-const MAX_RETURNED: usize = 64 << 10;
+pub(super) const MAX_RETURNED: usize = 64 << 10;
 
 impl Kind {
     fn action(self) -> &'static str {
         match self {
             Self::Success => "delivered",
+            Self::Relayed => "relayed",
+            Self::Expanded => "expanded",
             Self::Failure => "failed",
             Self::Delay => "delayed",
         }
@@ -29,6 +35,8 @@ impl Kind {
     fn subject(self) -> &'static str {
         match self {
             Self::Success => "Delivered: your message has arrived",
+            Self::Relayed => "Relayed: your message was handed on",
+            Self::Expanded => "Expanded: your message was sent on",
             Self::Failure => "Undelivered: your message has been returned",
             Self::Delay => "Delayed: your message has not arrived yet",
         }
@@ -37,6 +45,12 @@ impl Kind {
     fn words(self) -> &'static str {
         match self {
             Self::Success => "Your message was delivered to:",
+            Self::Relayed => {
+                "Your message was handed to a server that does not tell of its deliveries; there will be no other notice, unless it fails:"
+            }
+            Self::Expanded => {
+                "Your message was sent on to several addresses; of these there will be no notice, unless one fails:"
+            }
             Self::Failure => "Your message could not be delivered to:",
             Self::Delay => {
                 "Your message has not been delivered yet; there is nothing to do, it will be tried again. Still waiting:"
@@ -47,6 +61,8 @@ impl Kind {
 
 /// The notice for the recipients of `about`. `original` is the message or its header.
 pub fn notice(hostname: &str, about: &Envelope, kind: Kind, original: &[u8], now: i64) -> Vec<u8> {
+    // With addresses that are not ASCII the parts have other names (RFC 6533).
+    let global = !about.sender.is_ascii() || about.recipients.iter().any(|r| !r.address.is_ascii());
     let boundary = format!("=_{now}.{}.{}", about.id, kind.action());
     let mut text = String::new();
     let mut line = |words: &str| {
@@ -80,7 +96,14 @@ pub fn notice(hostname: &str, about: &Envelope, kind: Kind, original: &[u8], now
     }
     line("");
     line(&format!("--{boundary}"));
-    line("Content-Type: message/delivery-status");
+    line(if global {
+        "Content-Type: message/global-delivery-status"
+    } else {
+        "Content-Type: message/delivery-status"
+    });
+    if global {
+        line("Content-Transfer-Encoding: 8bit");
+    }
     line("");
     line(&format!("Reporting-MTA: dns; {hostname}"));
     if let Some(envid) = &about.envid {
@@ -100,7 +123,12 @@ pub fn notice(hostname: &str, about: &Envelope, kind: Kind, original: &[u8], now
         && original.len() <= MAX_RETURNED
         && head < original.len();
     line(&format!("--{boundary}"));
-    line(if whole { "Content-Type: message/rfc822" } else { "Content-Type: text/rfc822-headers" });
+    line(match (whole, global) {
+        (true, false) => "Content-Type: message/rfc822",
+        (true, true) => "Content-Type: message/global",
+        (false, false) => "Content-Type: text/rfc822-headers",
+        (false, true) => "Content-Type: message/global-headers",
+    });
     if !original.is_ascii() {
         line("Content-Transfer-Encoding: 8bit");
     }
@@ -121,7 +149,8 @@ fn status(recipient: &Recipient, kind: Kind) -> Vec<String> {
         let (form, address) = orcpt.split_once(';').unwrap_or(("rfc822", orcpt));
         fields.push(format!("Original-Recipient: {form}; {}", headers::clean(address)));
     }
-    fields.push(format!("Final-Recipient: rfc822; {}", recipient.address));
+    let form = if recipient.address.is_ascii() { "rfc822" } else { "utf-8" };
+    fields.push(format!("Final-Recipient: {form}; {}", recipient.address));
     fields.push(format!("Action: {}", kind.action()));
     let reply = recipient.reply.as_deref().unwrap_or_default();
     fields.push(format!("Status: {}", enhanced(reply, recipient.state)));

@@ -15,6 +15,10 @@ use crate::relay::{self, Attempt, Fate};
 use crate::server::Server;
 use crate::store::{self, Change, Spooled};
 
+/// What cannot be written down (a full disk) is tried again only after this time: each try would
+/// deliver anew to those whose delivery was not written down.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// Works until the process ends.
 pub async fn run(server: Arc<Server>) {
     let mut news = server.store.watch_queue();
@@ -39,8 +43,12 @@ pub async fn run(server: Arc<Server>) {
             let (server, busy, slots) = (server.clone(), busy.clone(), slots.clone());
             let ended = ended.clone();
             tokio::spawn(async move {
-                if let Ok(_slot) = slots.acquire().await {
-                    attempt(&server, envelope.id).await;
+                let settled = match slots.acquire().await {
+                    Ok(_slot) => attempt(&server, envelope.id).await,
+                    Err(_) => true,
+                };
+                if !settled {
+                    tokio::time::sleep(PAUSE).await;
                 }
                 busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&envelope.id);
                 ended.notify_one();
@@ -57,18 +65,20 @@ pub async fn run(server: Arc<Server>) {
     }
 }
 
-/// Tries one entry once.
-async fn attempt(server: &Arc<Server>, id: u64) {
-    let Some(found) = server.store.queued(id) else { return };
+/// Tries one entry once; whether what became of it is written down.
+async fn attempt(server: &Arc<Server>, id: u64) -> bool {
+    let Some(found) = server.store.queued(id) else { return true };
     let mut envelope = (*found).clone();
     let domains = by_domain(&envelope);
     let mut dsn_passed_on = HashSet::new();
     for (domain, recipients) in domains {
         try_domain(server, &mut envelope, &domain, &recipients, &mut dsn_passed_on).await;
     }
-    if let Err(error) = settle(server, envelope, &dsn_passed_on).await {
+    let settled = settle(server, envelope, &dsn_passed_on).await;
+    if let Err(error) = &settled {
         tracing::error!("queue entry {id}: {error}");
     }
+    settled.is_ok()
 }
 
 /// Waiting recipients, by domain; a smarthost takes them all the same.
@@ -180,22 +190,40 @@ async fn settle(
     let step = usize::try_from(envelope.attempts - 1).unwrap_or(usize::MAX);
     let wait = queue.retry_s.get(step).or(queue.retry_s.last()).copied().unwrap_or(900);
     envelope.next = now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX));
-    let (spooled, mut changes) = tell(server, &mut envelope, dsn_passed_on, age, now).await?;
+    let notices = tell(server, &mut envelope, dsn_passed_on, age, now).await?;
     let done = envelope.recipients.iter().all(|r| r.state != State::Waiting);
     // An administrator may have removed or held it meanwhile.
     let Some(present) = server.store.queued(envelope.id) else { return Ok(()) };
     envelope.held = present.held;
-    // The notice and the end of what it tells of are one: a crash between would tell twice.
-    changes.push(if done {
+    let end = if done {
         Change::Unqueue { id: envelope.id }
     } else {
         // Those who are done need not be told of again.
         envelope.recipients.retain(|r| r.state == State::Waiting);
         Change::Queue(Box::new(envelope))
-    });
-    server.store.commit(changes).await?;
-    spooled.into_iter().for_each(Spooled::adopt);
-    Ok(())
+    };
+    commit(server, notices, end).await
+}
+
+/// The notice and the end of what it tells of are one: a crash between would tell twice. A notice
+/// that its mailbox has no room for is lost; what it tells of has happened all the same.
+async fn commit(
+    server: &Arc<Server>,
+    (spooled, mut changes): Prepared,
+    end: Change,
+) -> Result<(), store::Error> {
+    changes.push(end.clone());
+    match server.store.commit(changes).await {
+        Ok(_) => {
+            spooled.into_iter().for_each(Spooled::adopt);
+            Ok(())
+        }
+        Err(store::Error::OverQuota { account, .. }) => {
+            tracing::warn!("no notice to {account}: its mailbox is full");
+            server.store.commit(vec![end]).await.map(drop)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Prepares the notices that are due. Notices are never answered by notices.
@@ -213,14 +241,16 @@ async fn tell(
     let late = !envelope.warned && age >= server.config.queue.warn_s;
     let wanted = |kind: Kind, index: usize, recipient: &Recipient| match kind {
         Kind::Failure => recipient.state == State::Failed && recipient.notify.failure,
-        Kind::Success => {
+        Kind::Relayed => {
             recipient.state == State::Delivered
                 && recipient.notify.success
                 && !dsn_passed_on.contains(&index)
         }
+        // Not here: those are told of where they happen.
+        Kind::Success | Kind::Expanded => false,
         Kind::Delay => late && recipient.state == State::Waiting && recipient.notify.delay,
     };
-    for kind in [Kind::Failure, Kind::Success, Kind::Delay] {
+    for kind in [Kind::Failure, Kind::Relayed, Kind::Delay] {
         let about: Vec<Recipient> = envelope
             .recipients
             .iter()
@@ -231,7 +261,9 @@ async fn tell(
         if about.is_empty() {
             continue;
         }
-        let original = server.store.read(envelope.file).unwrap_or_default();
+        // A long message does not come back whole: then its beginning is enough.
+        let original = server.store.read_range(envelope.file, 0, dsn::MAX_RETURNED + 1);
+        let original = original.unwrap_or_default();
         let about = Envelope { recipients: about, ..envelope.clone() };
         let notice = dsn::notice(&server.config.hostname, &about, kind, &original, now);
         let prepared = delivery::prepare_notice(server, &envelope.sender, notice).await?;
@@ -249,18 +281,15 @@ pub(crate) async fn give_up(
     notice: bool,
 ) -> Result<bool, store::Error> {
     let Some(found) = server.store.queued(id) else { return Ok(false) };
-    let (mut spooled, mut changes) = (Vec::new(), Vec::new());
+    let mut notices = (Vec::new(), Vec::new());
     if notice {
         let mut envelope = (*found).clone();
         for recipient in envelope.recipients.iter_mut().filter(|r| r.state == State::Waiting) {
             recipient.state = State::Failed;
             recipient.reply = Some("554 5.0.0 given up by the administrator".into());
         }
-        (spooled, changes) =
-            tell(server, &mut envelope, &HashSet::new(), 0, headers::now()).await?;
+        notices = tell(server, &mut envelope, &HashSet::new(), 0, headers::now()).await?;
     }
-    changes.push(Change::Unqueue { id });
-    server.store.commit(changes).await?;
-    spooled.into_iter().for_each(Spooled::adopt);
+    commit(server, notices, Change::Unqueue { id }).await?;
     Ok(true)
 }

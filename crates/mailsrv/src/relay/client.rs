@@ -129,6 +129,10 @@ impl Attempt<'_> {
         }
         let reply = session.command("STARTTLS").await?;
         if !reply.is(2) {
+            if tls == RelayTls::Opportunistic {
+                // Then in the clear, as without the offer (RFC 3207, 4.1).
+                return session.deliver(features).await;
+            }
             return Err(io::Error::other(format!("it refused STARTTLS: {}", reply.text())));
         }
         // The buffer is dropped with what might have been sent ahead of the handshake.
@@ -210,6 +214,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         if reply.is(2) {
             return Ok(reply);
         }
+        if !reply.is(5) {
+            return Err(io::Error::other(reply.text()));
+        }
         let reply = self.command(&format!("HELO {name}")).await?;
         if reply.is(2) {
             // Its text is no list of extensions.
@@ -256,6 +263,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
             let _ = self.command("QUIT").await;
             return Ok(all(Fate::Failed("550 5.6.7 the next server has no SMTPUTF8".into())));
         }
+        if envelope.eight_bit && !envelope.utf8 && features.extension("8BITMIME").is_none() {
+            // Nor is it turned into seven bits here: bytes are kept as they came (RFC 6152, 3).
+            let _ = self.command("QUIT").await;
+            let reason = "554 5.6.3 the message has 8-bit bytes, the next server has no 8BITMIME";
+            return Ok(all(Fate::Failed(reason.into())));
+        }
         let reply = self.command(&self.mail_command(&features, dsn)).await?;
         if !reply.is(2) {
             let _ = self.command("QUIT").await;
@@ -265,7 +278,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<'_, S> {
         for index in self.attempt.recipients {
             let reply = self.command(&self.rcpt_command(*index, dsn)).await?;
             // Delivered means here: taken so far.
-            fates.push(fate(&reply));
+            fates.push(match reply.code {
+                // "Too many recipients" in the words of RFC 821 (RFC 5321, 4.5.3.1.10).
+                552 => Fate::Later(reply.text()),
+                _ => fate(&reply),
+            });
         }
         if fates.iter().any(|fate| matches!(fate, Fate::Delivered(_))) {
             let reply = self.command("DATA").await?;

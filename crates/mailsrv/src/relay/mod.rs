@@ -6,5 +6,6 @@ mod resolver;
 mod target;
 
 pub(crate) use client::{Attempt, Fate, Outbound};
+pub(crate) use reply::read as read_reply;
 pub use resolver::{Failure, Mx, Resolver};
 pub(crate) use target::hosts;

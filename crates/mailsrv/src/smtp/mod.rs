@@ -19,7 +19,7 @@ use crate::delivery::{self, Incoming};
 use crate::directory::{Directory, Sender, Verdict};
 use crate::faults::Strike;
 use crate::server::{Connection, Server};
-use crate::wire::{Line, Wire};
+use crate::wire::{Farewell, Talk, Wire, converse};
 
 impl Site for Server {
     fn expand(&self, address: &Address, sender: &str, authenticated: bool) -> Verdict {
@@ -60,6 +60,7 @@ pub async fn serve(server: Arc<Server>, connection: Connection) {
     let peer = connection.peer.ip().to_canonical();
     let setup = Setup {
         hostname: server.config.hostname.clone(),
+        local: connection.local.ip().to_canonical(),
         submission: connection.protocol != Protocol::Smtp,
         tls: connection.stream.is_tls(),
         peer,
@@ -69,63 +70,52 @@ pub async fn serve(server: Arc<Server>, connection: Connection) {
         policy: policy.clone(),
     };
     let trusted = setup.trusted;
-    let mut session = Session::new(setup);
+    let session = Session::new(setup);
     let mut wire = Wire::new(connection, limits.idle_s, policy.lenient_newlines);
     wire.reply(&session.greeting().write());
-    let mut dialogue = Dialogue { server, trusted, receiver: None };
-    loop {
-        let Some(line) = wire.lines.next(session.line_limit()) else {
-            match wire.fill().await {
-                Ok(0) => return wire.close("the client closed").await,
-                Ok(_) => continue,
-                Err(error) => return goodbye(wire, error.kind()).await,
-            }
-        };
-        let actions = match line {
-            Line::Good(line) => {
-                match session.mask(&line) {
-                    Some(mask) => wire.connection.dialogue.client_secret(&line, &mask),
-                    None => wire.connection.dialogue.client(&line),
-                }
-                session.line(&line, dialogue.server.as_ref())
-            }
-            Line::Bad(reason) => session.bad_line(reason),
-            Line::Long => session.bad_line("the line is too long"),
-        };
-        wire = match dialogue.perform(wire, &mut session, actions).await {
-            Ok(Some(wire)) => wire,
-            Ok(None) | Err(_) => return,
-        };
-    }
-}
-
-async fn goodbye(mut wire: Wire, why: ErrorKind) {
-    match why {
-        ErrorKind::TimedOut => {
-            wire.reply(&Reply::new(421, "4.4.2", "you were silent too long").write());
-            wire.close("closed: the client was silent").await;
-        }
-        ErrorKind::Interrupted => {
-            wire.reply(&Reply::new(421, "4.3.2", "closed by the administrator").write());
-            wire.close("closed by the administrator").await;
-        }
-        kind => wire.connection.dialogue.event(&format!("the connection broke: {kind}")),
-    }
+    converse(wire, Dialogue { server, session, trusted, receiver: None }).await;
 }
 
 struct Dialogue {
     server: Arc<Server>,
+    session: Session,
     trusted: bool,
     /// The message that comes in chunks.
     receiver: Option<Receiver>,
 }
 
-impl Dialogue {
+impl Talk for Dialogue {
+    type Action = Action;
+
+    fn line_limit(&self) -> usize {
+        self.session.line_limit()
+    }
+
+    fn mask(&self, line: &[u8]) -> Option<String> {
+        self.session.mask(line)
+    }
+
+    fn line(&mut self, line: &[u8]) -> Vec<Action> {
+        self.session.line(line, self.server.as_ref())
+    }
+
+    fn bad_line(&mut self, reason: &str) -> Vec<Action> {
+        self.session.bad_line(reason)
+    }
+
+    fn farewell(&self, why: Farewell) -> Vec<u8> {
+        match why {
+            Farewell::Silent => Reply::new(421, "4.4.2", "you were silent too long").write(),
+            Farewell::Administrator => {
+                Reply::new(421, "4.3.2", "closed by the administrator").write()
+            }
+        }
+    }
+
     /// Does what is to be done; the wire comes back unless the session has ended.
     async fn perform(
         &mut self,
         mut wire: Wire,
-        session: &mut Session,
         actions: Vec<Action>,
     ) -> std::io::Result<Option<Wire>> {
         let mut actions = VecDeque::from(actions);
@@ -139,23 +129,26 @@ impl Dialogue {
                 Action::StartTls => {
                     wire = wire.start_tls(&self.server).await?;
                     self.receiver = None;
-                    session.under_tls();
+                    self.session.under_tls();
                 }
                 Action::Verify { user, password } => {
                     let account = self.server.authenticate(&user, password).await;
                     if let Some(account) = &account {
                         wire.connection.session.set_user(account);
                     }
-                    let more = session.verified(&user, account, self.server.as_ref());
+                    let more = self.session.verified(&user, account, self.server.as_ref());
                     prepend(&mut actions, more);
                 }
                 Action::Receive => {
-                    let receiver = self.receive(&mut wire, session).await?;
-                    let more = self.finish(&wire, session, receiver).await;
+                    let receiver = self.receive(&mut wire).await?;
+                    let more = self.finish(&wire, receiver).await;
                     prepend(&mut actions, more);
                 }
-                Action::Chunk { size, last } => {
-                    let more = self.chunk(&mut wire, session, size, last).await?;
+                Action::Chunk { size, first, last } => {
+                    if first {
+                        self.receiver = None;
+                    }
+                    let more = self.chunk(&mut wire, size, last).await?;
                     prepend(&mut actions, more);
                 }
                 Action::Close => {
@@ -170,10 +163,12 @@ impl Dialogue {
         }
         Ok(Some(wire))
     }
+}
 
+impl Dialogue {
     /// The message after DATA, up to its dot.
-    async fn receive(&self, wire: &mut Wire, session: &Session) -> std::io::Result<Receiver> {
-        let mut receiver = Receiver::new(session.bounds());
+    async fn receive(&self, wire: &mut Wire) -> std::io::Result<Receiver> {
+        let mut receiver = Receiver::new(self.session.bounds());
         let store = self.server.store.clone();
         let mut scratch = move || store.scratch().ok();
         loop {
@@ -197,12 +192,12 @@ impl Dialogue {
     async fn chunk(
         &mut self,
         wire: &mut Wire,
-        session: &mut Session,
         size: u64,
         last: bool,
     ) -> std::io::Result<Vec<Action>> {
-        let keep = session.keeps_chunk();
-        let mut receiver = self.receiver.take().unwrap_or_else(|| Receiver::new(session.bounds()));
+        let keep = self.session.keeps_chunk();
+        let mut receiver =
+            self.receiver.take().unwrap_or_else(|| Receiver::new(self.session.bounds()));
         let store = self.server.store.clone();
         let mut scratch = move || store.scratch().ok();
         let mut left = size;
@@ -228,40 +223,35 @@ impl Dialogue {
             left -= take as u64;
         }
         if !keep {
-            return Ok(if last { Vec::new() } else { session.chunk_done(size, None) });
+            return Ok(self.session.chunk_done(size, None));
         }
         if last {
-            return Ok(self.finish(wire, session, receiver).await);
+            return Ok(self.finish(wire, receiver).await);
         }
         let problem = receiver.problem();
         if problem.is_none() {
             self.receiver = Some(receiver);
         }
-        Ok(session.chunk_done(size, problem))
+        Ok(self.session.chunk_done(size, problem))
     }
 
     /// Delivers what was received; the reply comes when it is on disk.
-    async fn finish(
-        &mut self,
-        wire: &Wire,
-        session: &mut Session,
-        receiver: Receiver,
-    ) -> Vec<Action> {
+    async fn finish(&mut self, wire: &Wire, receiver: Receiver) -> Vec<Action> {
         self.receiver = None;
         let received = receiver.finish();
         wire.connection.dialogue.body_end(received.size);
-        let transaction = match session.message(received.problem, self.server.as_ref()) {
+        let transaction = match self.session.message(received.problem, self.server.as_ref()) {
             Ok(transaction) => transaction,
             Err(actions) => return actions,
         };
         let incoming = Incoming {
-            with: session.with(transaction.utf8),
+            with: self.session.with(transaction.utf8),
             transaction,
             body: received.body,
             eight_bit: received.eight_bit,
-            helo: session.helo().to_owned(),
+            helo: self.session.helo().to_owned(),
             peer: wire.connection.peer.ip().to_canonical(),
-            user: session.user().map(str::to_owned),
+            user: self.session.user().map(str::to_owned),
             submission: wire.connection.protocol != Protocol::Smtp,
             trusted: self.trusted,
         };

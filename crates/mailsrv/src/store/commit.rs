@@ -67,7 +67,15 @@ impl Committer {
             {
                 batch.push(job);
             }
-            self.batch(batch);
+            // What needs no sync goes first: flags do not wait for the messages of others. Of one
+            // session, jobs never wait together, so that its order stays.
+            let durable = |job: &Job| job.changes.iter().any(Change::durable);
+            let (durable, quick): (Vec<Job>, Vec<Job>) = batch.into_iter().partition(durable);
+            for group in [quick, durable] {
+                if !group.is_empty() {
+                    self.batch(group);
+                }
+            }
             if self.journal.is_long() && self.journal.compact(&self.next).is_err() {
                 // The old file is complete; the next batch tries again.
                 let _ = std::fs::remove_file(self.folder.join("index.new"));
@@ -194,7 +202,8 @@ fn account_of(record: &Record) -> Option<&str> {
         | Record::Add { account, .. }
         | Record::Flags { account, .. }
         | Record::Expunge { account, .. }
-        | Record::Recent { account, .. } => Some(account),
+        | Record::Recent { account, .. }
+        | Record::Answered { account, .. } => Some(account),
         Record::Validity { .. } | Record::Queue(_) | Record::NoQueue { .. } => None,
     }
 }

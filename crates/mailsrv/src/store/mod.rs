@@ -50,6 +50,7 @@ use tokio::sync::{oneshot, watch};
 
 pub use files::{Body, Spooled};
 pub use flags::Flags;
+pub(crate) use journal::fuzz as fuzz_journal;
 pub use model::{FileId, Mailbox, Message};
 pub use plan::{Change, FlagChange, Outcome};
 
@@ -100,6 +101,9 @@ pub enum Error {
         /// Bytes it may hold.
         quota: u64,
     },
+    /// The account has answered this sender not long ago.
+    #[error("the sender has had its automatic answer")]
+    Answered,
     /// Too many mailboxes or keywords.
     #[error("the account has as many {0} as it may have")]
     TooMany(&'static str),
@@ -330,6 +334,11 @@ impl Store {
     /// One entry of the queue.
     pub fn queued(&self, id: u64) -> Option<Arc<Envelope>> {
         self.inner.shared.live().queue.get(&id).cloned()
+    }
+
+    /// Whether an account has answered a sender automatically within so many seconds.
+    pub fn has_answered(&self, account: &str, sender: &str, now: i64, every_s: u64) -> bool {
+        self.inner.shared.live().has_answered(account, sender, now, every_s)
     }
 
     /// A counter that grows with every change of the queue.

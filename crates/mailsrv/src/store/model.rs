@@ -7,6 +7,9 @@ use super::flags::Flags;
 use super::record::Record;
 use crate::queue::Envelope;
 
+/// Senders that one account remembers to have answered; of more the oldest is forgotten.
+const MAX_ANSWERED: usize = 10_000;
+
 /// The number of a message file.
 pub type FileId = u64;
 
@@ -17,6 +20,8 @@ pub(crate) struct State {
     pub accounts: BTreeMap<String, Account>,
     /// By number.
     pub queue: BTreeMap<u64, Arc<Envelope>>,
+    /// When an account answered a sender last (automatically): by account, by sender.
+    pub answered: BTreeMap<String, BTreeMap<String, i64>>,
     /// How many mailboxes and queue entries name a file.
     pub names: HashMap<FileId, u32>,
     /// The last UIDVALIDITY given.
@@ -77,6 +82,13 @@ impl Mailbox {
 }
 
 impl State {
+    /// Whether an account has answered a sender within so many seconds.
+    pub fn has_answered(&self, account: &str, sender: &str, now: i64, every_s: u64) -> bool {
+        let last = self.answered.get(account).and_then(|senders| senders.get(sender));
+        let every = i64::try_from(every_s).unwrap_or(i64::MAX);
+        last.is_some_and(|last| now.saturating_sub(*last) < every)
+    }
+
     fn gain(&mut self, file: FileId) {
         *self.names.entry(file).or_default() += 1;
     }
@@ -107,6 +119,7 @@ impl State {
                 self.accounts.entry(account.clone()).or_default();
             }
             Record::NoAccount { account } => {
+                self.answered.remove(account);
                 if let Some(gone) = self.accounts.remove(account) {
                     for message in gone.mailboxes.values().flat_map(|m| m.messages.iter()) {
                         self.lose(message.file);
@@ -204,6 +217,17 @@ impl State {
             Record::Recent { account, mailbox, recent } => {
                 self.mailbox(account, mailbox)?.recent = *recent;
             }
+            Record::Answered { account, sender, time } => {
+                let senders = self.answered.entry(account.clone()).or_default();
+                if senders.len() >= MAX_ANSWERED
+                    && !senders.contains_key(sender)
+                    && let Some(oldest) = senders.iter().min_by_key(|(_, time)| **time)
+                {
+                    let oldest = oldest.0.clone();
+                    senders.remove(&oldest);
+                }
+                senders.insert(sender.clone(), *time);
+            }
             Record::Queue(envelope) => {
                 let (id, file) = (envelope.id, envelope.file);
                 self.gain(file);
@@ -250,6 +274,13 @@ impl State {
                 account: account.clone(),
                 mailbox: mailbox.clone(),
                 on: true,
+            }));
+        }
+        for (account, senders) in &self.answered {
+            records.extend(senders.iter().map(|(sender, time)| Record::Answered {
+                account: account.clone(),
+                sender: sender.clone(),
+                time: *time,
             }));
         }
         records.extend(self.queue.values().map(|e| Record::Queue(Box::new((**e).clone()))));

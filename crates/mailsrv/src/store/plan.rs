@@ -141,6 +141,18 @@ pub enum Change {
         /// Where.
         mailbox: String,
     },
+    /// Notes that an account answers a sender automatically; refused where it has done so less
+    /// than `every_s` seconds ago, and all that comes with it.
+    Answer {
+        /// Whose answer.
+        account: String,
+        /// To whom, in lower case.
+        sender: String,
+        /// Seconds since 1970.
+        now: i64,
+        /// Seconds for which one answer is enough.
+        every_s: u64,
+    },
     /// Puts an entry into the queue or replaces it.
     Queue(Box<Envelope>),
     /// Removes an entry from the queue.
@@ -375,6 +387,13 @@ impl Planner<'_> {
                     self.put(Record::Recent { account, mailbox, recent: next })?;
                 }
                 Ok(Outcome::Recent { from })
+            }
+            Change::Answer { account, sender, now, every_s } => {
+                if self.state.has_answered(&account, &sender, now, every_s) {
+                    return Err(Error::Answered);
+                }
+                self.put(Record::Answered { account, sender, time: now })?;
+                Ok(Outcome::Done)
             }
             Change::Queue(envelope) => {
                 self.put(Record::Queue(envelope))?;

@@ -109,6 +109,14 @@ pub(crate) enum Record {
         #[serde(rename = "u")]
         recent: u32,
     },
+    /// An account has answered a sender automatically.
+    Answered {
+        #[serde(rename = "a")]
+        account: String,
+        sender: String,
+        #[serde(rename = "t")]
+        time: i64,
+    },
     /// An entry of the queue is so now.
     Queue(Box<Envelope>),
     /// An entry of the queue is gone.

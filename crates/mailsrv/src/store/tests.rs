@@ -197,3 +197,29 @@ fn inbox_has_one_spelling() {
         assert_eq!(canonical(given), wanted);
     }
 }
+
+#[tokio::test]
+async fn an_answer_is_given_once_also_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    let answer = |sender: &str, now: i64| Change::Answer {
+        account: "u".into(),
+        sender: sender.into(),
+        now,
+        every_s: 10,
+    };
+    store.commit(vec![answer("a@b.test", 0)]).await.unwrap();
+    // What comes with an answer that is not given is not done either.
+    let create = Change::Create { account: "u".into(), mailbox: "x".into(), special: None };
+    let refused = store.commit(vec![answer("a@b.test", 9), create]).await;
+    assert_eq!(refused, Err(Error::Answered));
+    assert!(store.mailboxes("u").is_empty());
+    drop(store);
+    let store = reopen(folder.path()).await;
+    assert!(store.has_answered("u", "a@b.test", 9, 10));
+    assert!(!store.has_answered("u", "a@b.test", 10, 10));
+    assert!(!store.has_answered("u", "other@b.test", 9, 10));
+    store.commit(vec![answer("a@b.test", 10)]).await.unwrap();
+    store.commit(vec![Change::RemoveAccount { account: "u".into() }]).await.unwrap();
+    assert!(!store.has_answered("u", "a@b.test", 11, 10));
+}

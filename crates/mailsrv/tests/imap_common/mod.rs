@@ -86,6 +86,12 @@ impl Lab {
             .unwrap();
     }
 
+    /// A connection to another protocol.
+    pub async fn connect_to(&self, protocol: Protocol) -> Line {
+        let stream = TcpStream::connect(("127.0.0.1", self.port(protocol).await)).await.unwrap();
+        Line { stream: BufReader::new(stream) }
+    }
+
     /// A connection to IMAP.
     pub async fn connect(&self) -> Line {
         Line { stream: BufReader::new(TcpStream::connect(self.imap).await.unwrap()) }

@@ -18,7 +18,7 @@ impl Session {
     }
 
     pub(super) fn data(&mut self, site: &dyn Site) -> Vec<Action> {
-        if self.transaction.as_ref().is_some_and(|t| t.chunked) {
+        if self.transaction.as_ref().is_some_and(|t| t.chunked || t.spoiled) {
             return self.refuse(Reply::new(503, "5.5.1", "the message has begun with BDAT"));
         }
         if let Some(reply) = self.not_ready() {
@@ -44,10 +44,11 @@ impl Session {
         if let Some(reply) = self.not_ready() {
             return self.pass_over(size, last, reply);
         }
-        if !self.transaction.as_ref().is_some_and(|t| t.chunked) {
+        let first = !self.transaction.as_ref().is_some_and(|t| t.chunked);
+        if first {
             let strike = site.strike(Stage::Data, self.about());
             if let Some(actions) = self.struck(strike) {
-                let mut all = vec![Action::Chunk { size, last: false }];
+                let mut all = vec![Action::Chunk { size, first, last: false }];
                 self.spoil();
                 all.extend(actions);
                 return all;
@@ -56,7 +57,7 @@ impl Session {
         if let Some(transaction) = &mut self.transaction {
             transaction.chunked = true;
         }
-        vec![Action::Chunk { size, last }]
+        vec![Action::Chunk { size, first, last }]
     }
 
     /// The bytes of a refused BDAT come all the same (RFC 3030, 3).
@@ -64,7 +65,7 @@ impl Session {
         if !last {
             self.spoil();
         }
-        let mut actions = vec![Action::Chunk { size, last: false }];
+        let mut actions = vec![Action::Chunk { size, first: false, last: false }];
         actions.extend(self.refuse(reply));
         actions
     }
@@ -117,7 +118,11 @@ impl Session {
         }
         match self.struck(strike) {
             Some(actions) => Err(actions),
-            None => Ok(transaction),
+            None => {
+                // Who sends mail may err now and then in a long session.
+                self.errors = 0;
+                Ok(transaction)
+            }
         }
     }
 

@@ -39,6 +39,8 @@ pub trait Site {
 pub struct Setup {
     /// The server's name.
     pub hostname: String,
+    /// The address that the client has connected to.
+    pub local: IpAddr,
     /// Whether this is 587 or 465: mail from users.
     pub submission: bool,
     /// Whether the connection is under TLS.
@@ -77,6 +79,8 @@ pub enum Action {
     Chunk {
         /// Bytes.
         size: u64,
+        /// Whether the message begins with them: what came before is of another one.
+        first: bool,
         /// Whether the message ends with them.
         last: bool,
     },
@@ -105,6 +109,17 @@ pub struct Transaction {
     pub(crate) chunked: bool,
     /// BDAT was refused: the rest is passed over.
     pub(crate) spoiled: bool,
+}
+
+impl Transaction {
+    /// Whether sender and recipients are ASCII, also where their mail is sent on to.
+    pub fn is_ascii(&self) -> bool {
+        self.sender.is_ascii()
+            && self.recipients.iter().all(|target| {
+                let mut onward = target.own.iter().flat_map(|own| own.elsewhere.iter());
+                target.address.is_ascii() && onward.all(|address| address.is_ascii())
+            })
+    }
 }
 
 /// One recipient.
@@ -333,7 +348,9 @@ impl Session {
             session.helo = name;
             session.extended = extended;
             session.transaction = None;
-            let text = format!("{} greets {}", session.setup.hostname, session.helo);
+            // The greeting of EHLO is ASCII (RFC 5321, 4.1.1.1), whatever the name.
+            let name = if session.helo.is_ascii() { session.helo.as_str() } else { "you" };
+            let text = format!("{} greets {name}", session.setup.hostname);
             vec![Action::Reply(Reply::plain(250, vec![text]))]
         })
     }
@@ -364,21 +381,31 @@ impl Session {
     }
 
     fn vrfy(&mut self, name: &str, site: &dyn Site) -> Vec<Action> {
+        let (name, utf8) = match name.rsplit_once(' ') {
+            Some((name, word)) if word.eq_ignore_ascii_case("SMTPUTF8") => (name.trim_end(), true),
+            _ => (name, false),
+        };
         if !self.setup.policy.vrfy {
             let text = "send mail to find out";
             return vec![Action::Reply(Reply::new(252, "2.5.2", text))];
         }
         let name = name.trim_start_matches('<').trim_end_matches('>');
-        let completed = site.directory().data().complete(name);
-        let address = match completed.map(|full| Address::parse(&full, true)) {
-            Ok(Ok(address)) => address,
-            _ => {
-                let text = "only addresses of own domains can be verified";
-                return vec![Action::Reply(Reply::new(252, "2.5.2", text))];
-            }
+        let stranger = "only addresses of own domains can be verified";
+        let Ok(address) = Address::parse(name, true) else {
+            return vec![Action::Reply(Reply::new(252, "2.5.2", stranger))];
         };
+        let mut address = self.at_home(&address);
+        if address.domain.is_empty() {
+            let data = site.directory().data();
+            address.domain = data.domains.first().map(|d| d.name.clone()).unwrap_or_default();
+        }
         match site.expand(&address, "", true) {
-            Verdict::Own(_) => Self::ok("2.1.5", format!("<{address}>")),
+            Verdict::Own(_) if address.is_ascii() || utf8 => {
+                Self::ok("2.1.5", format!("<{address}>"))
+            }
+            // Its name cannot be said in ASCII (RFC 6531, 3.7.4.2).
+            Verdict::Own(_) => Self::ok("2.1.5", "there is such a user"),
+            Verdict::Elsewhere => vec![Action::Reply(Reply::new(252, "2.5.2", stranger))],
             _ => self.refuse(Reply::new(550, "5.1.1", format!("{name}: User unknown"))),
         }
     }

@@ -44,7 +44,8 @@ impl Session {
             .flatten();
         let key = address.key();
         let size = transaction.size;
-        let verdict = site.expand(&address, &transaction.sender, self.user.is_some());
+        let verdict =
+            site.expand(&self.at_home(&address), &transaction.sender, self.user.is_some());
         // Faults by address are for own domains only.
         let by_name = by_name.filter(|_| verdict != Verdict::Elsewhere);
         if let Some(strike) = by_name {
@@ -73,6 +74,16 @@ impl Session {
             }
             Self::ok("2.1.5", "the recipient is taken")
         })
+    }
+
+    /// The address, of an own domain where it names this server by the address that the client
+    /// has connected to (RFC 1123, 5.2.17).
+    pub(super) fn at_home(&self, address: &Address) -> Address {
+        let domain = match address.literal() {
+            Some(literal) if literal == self.setup.local => String::new(),
+            _ => address.domain.clone(),
+        };
+        Address { local: address.local.clone(), domain }
     }
 
     pub(super) fn judge(
@@ -129,7 +140,7 @@ impl Session {
                     let text = xtext(text).ok_or_else(wrong)?;
                     orcpt = Some(format!("{kind};{text}"));
                 }
-                ("ORCPT", _) => return Err(wrong()),
+                ("NOTIFY" | "ORCPT", _) => return Err(wrong()),
                 _ => {
                     let text = format!("RCPT has no parameter {keyword}");
                     return Err(Reply::new(555, "5.5.4", text));

@@ -83,6 +83,7 @@ impl Session {
                     }
                 }
                 ("SMTPUTF8", None) => transaction.utf8 = true,
+                ("SMTPUTF8", Some(_)) | ("SIZE" | "BODY", None) => return Err(wrong()),
                 ("RET", Some(value)) if value.eq_ignore_ascii_case("HDRS") => {
                     transaction.headers_only = true;
                 }
