@@ -23,12 +23,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (mut frames, mut dropped) = (0_u64, 0_u64);
         while let Ok(Some(batch)) = tokio::time::timeout_at(end, batches.recv()).await {
             dropped += batch.dropped;
-            for frame in batch.frames {
+            for frame in batch.frames() {
                 frames += 1;
                 writer.packet(&pcapng::Packet {
-                    interface: &frame.interface,
+                    interface: frame.interface,
                     at_ns: frame.at_ns,
-                    data: &frame.data,
+                    data: frame.data,
                     length: frame.length,
                     comment: None,
                 })?;

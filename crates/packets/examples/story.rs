@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use packets::render::{Style, html, ladder, mermaid, ports_table};
+use packets::render::{Picture, Style, html, ladder, mermaid, ports_table};
 use packets::{Capture, Topology, story};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let text = match form.as_str() {
         "json" => serde_json::to_string_pretty(&story)?,
         "mermaid" => mermaid(&story),
-        "html" => html(&story)?,
+        "html" => html(&story, &Picture::default())?,
         "ports" => ports_table(&story),
         _ => ladder(
             &story,

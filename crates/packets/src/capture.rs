@@ -1,26 +1,24 @@
 //! Listens on interfaces by AF_PACKET: every frame that goes out or comes in, with its time.
 //!
 //! Needs CAP_NET_RAW in the network namespace of the calling thread.
-#![allow(unsafe_code)] // sockaddr_ll and PACKET_STATISTICS have no safe form in nix or socket2
+#![allow(unsafe_code)] // sockaddr_ll and the options of packet sockets have no safe form in nix or socket2
 
-use std::io::{Error as IoError, ErrorKind, IoSliceMut};
+use std::io::Error as IoError;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg, setsockopt, sockopt};
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
-use crate::frame::{Batch, Frame};
+use crate::frame::Batch;
+use crate::receive::Receiver;
 
-/// What the kernel keeps for us while we are busy, in bytes.
+/// What the kernel keeps of one interface while we are busy, in bytes. In a node the system's own
+/// bound for sockets holds (net.core.rmem_max).
 const RECEIVE_BUFFER: usize = 8 << 20;
-/// The most frames of one batch.
-const MAX_BATCH: usize = 256;
 /// The most bytes of one batch, before base64.
 const MAX_BATCH_BYTES: usize = 256 << 10;
-/// No frame is longer: with segmentation offload the kernel hands over up to 64 KiB.
-const MAX_FRAME: usize = 66_000;
 
 /// An interface to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,12 +48,13 @@ pub enum Error {
 /// A packet socket bound to one interface.
 struct Tap {
     interface: Interface,
+    receiver: Receiver,
     socket: AsyncFd<OwnedFd>,
 }
 
 /// Captures until `sender` is closed. The first batch is empty and `started`: every frame after
 /// it is caught. Frames are kept in the kernel (bounded) while the receiver is slow; what does not
-/// fit is counted in [`Batch::dropped`].
+/// fit is counted in [`Batch::dropped`]. Each other batch is of one interface.
 ///
 /// # Errors
 /// When an interface does not exist or the kernel refuses.
@@ -64,12 +63,14 @@ pub async fn run(
     snaplen: u32,
     sender: mpsc::Sender<Batch>,
 ) -> Result<(), Error> {
-    let taps = interfaces.into_iter().map(Tap::open).collect::<Result<Vec<_>, _>>()?;
-    let _ = sender.send(Batch { started: true, ..Batch::default() }).await;
-    let running = taps.into_iter().map(|tap| tap.run(snaplen, sender.clone()));
+    let open = |interface| Tap::open(interface, snaplen);
+    let taps = interfaces.into_iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let mut first = Batch::default();
+    first.started = true;
+    let _ = sender.send(first).await;
     let mut tasks = tokio::task::JoinSet::new();
-    for tap in running {
-        tasks.spawn(tap);
+    for tap in taps {
+        tasks.spawn(tap.run(sender.clone()));
     }
     loop {
         tokio::select! {
@@ -84,42 +85,40 @@ pub async fn run(
 }
 
 impl Tap {
-    fn open(interface: Interface) -> Result<Self, Error> {
+    fn open(interface: Interface, snaplen: u32) -> Result<Self, Error> {
         let name = interface.name.clone();
         let fail = |source: IoError| Error::Socket { interface: name.clone(), source };
         let index = nix::net::if_::if_nametoindex(name.as_str())
             .map_err(|_| Error::NoInterface(name.clone()))?;
-        let socket = bound(index).map_err(fail)?;
+        let socket = unbound().map_err(fail)?;
         let errno = |error: nix::Error| fail(error.into());
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true).map_err(errno)?;
-        // Without CAP_NET_ADMIN the system's own limit holds.
         if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             let _ = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
         }
+        // From here on frames come.
+        bind(&socket, index).map_err(fail)?;
         // SAFETY: an OwnedFd keeps its descriptor open and the same for as long as it lives.
         let socket =
             unsafe { AsyncFd::register(socket) }.map_err(|error| fail(IoError::from(error)))?;
-        Ok(Self { interface, socket })
+        Ok(Self { interface, receiver: Receiver::new(snaplen), socket })
     }
 
-    async fn run(self, snaplen: u32, sender: mpsc::Sender<Batch>) -> Result<(), Error> {
-        let fail = |source| Error::Socket { interface: self.interface.name.clone(), source };
-        let mut buffer = vec![0; MAX_FRAME];
+    async fn run(mut self, sender: mpsc::Sender<Batch>) -> Result<(), Error> {
+        let name = self.interface.name.clone();
+        let fail = |source| Error::Socket { interface: name.clone(), source };
         loop {
             let mut ready = self.socket.readable().await.map_err(fail)?;
-            let mut batch = Batch::default();
-            let mut bytes = 0;
+            let mut batch = Batch::new(&self.interface.network, &self.interface.name);
             let drained = loop {
-                if batch.frames.len() >= MAX_BATCH || bytes >= MAX_BATCH_BYTES {
-                    break false;
-                }
-                match self.read(&mut buffer, snaplen) {
-                    Ok(frame) => {
-                        bytes += frame.data.len();
-                        batch.frames.push(frame);
-                    }
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => break true,
-                    Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                let more = self.receiver.take(self.socket.get_ref(), |frame| {
+                    let at_ns = frame.at_ns.unwrap_or_else(now_ns);
+                    batch.push(at_ns, frame.outgoing, frame.length, frame.data);
+                });
+                match more {
+                    Ok(true) if batch.size() >= MAX_BATCH_BYTES => break false,
+                    Ok(true) => {}
+                    Ok(false) => break true,
                     // The interface went down; it may come up again.
                     Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => break true,
                     Err(error) => return Err(fail(error)),
@@ -130,42 +129,15 @@ impl Tap {
             }
             drop(ready);
             batch.dropped = self.dropped();
-            if (!batch.frames.is_empty() || batch.dropped > 0) && sender.send(batch).await.is_err()
-            {
+            if (!batch.is_empty() || batch.dropped > 0) && sender.send(batch).await.is_err() {
                 return Ok(());
             }
         }
     }
 
-    fn read(&self, buffer: &mut [u8], snaplen: u32) -> Result<Frame, IoError> {
-        let mut control = nix::cmsg_space!(nix::sys::time::TimeSpec);
-        let mut slices = [IoSliceMut::new(buffer)];
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-        let fd = self.socket.as_raw_fd();
-        let message = recvmsg::<LinkAddr>(fd, &mut slices, Some(&mut control), flags)?;
-        let length = message.bytes;
-        let outgoing = message.address.is_some_and(|from| from.pkttype() == libc::PACKET_OUTGOING);
-        let stamp = message.cmsgs().ok().into_iter().flatten().find_map(|message| match message {
-            ControlMessageOwned::ScmTimestampns(time) => {
-                let seconds = u64::try_from(time.tv_sec()).ok()?;
-                Some(seconds * 1_000_000_000 + u64::try_from(time.tv_nsec()).ok()?)
-            }
-            _ => None,
-        });
-        let keep = length.min(snaplen as usize).min(buffer.len());
-        Ok(Frame {
-            network: self.interface.network.clone(),
-            interface: self.interface.name.clone(),
-            at_ns: stamp.unwrap_or_else(now_ns),
-            outgoing,
-            length: u32::try_from(length).unwrap_or(u32::MAX),
-            data: buffer[..keep].to_vec(),
-        })
-    }
-
     /// How many frames the kernel dropped since the last question.
     fn dropped(&self) -> u64 {
-        let mut statistics = [0_u32; 2];
+        let mut statistics = [0_u32; 3];
         let mut length = libc::socklen_t::try_from(size_of_val(&statistics)).unwrap_or(0);
         // SAFETY: the kernel writes at most `length` bytes, the size of the array.
         let result = unsafe {
@@ -181,17 +153,20 @@ impl Tap {
     }
 }
 
-/// A raw packet socket for all protocols on the interface with that index.
-fn bound(index: u32) -> Result<OwnedFd, IoError> {
+/// A raw packet socket that receives nothing before it is bound: protocol 0.
+fn unbound() -> Result<OwnedFd, IoError> {
     let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // Protocol 0: nothing is received before the socket is bound, so no foreign frame gets in.
     // SAFETY: plain numbers; the result is checked below.
     let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
     if fd < 0 {
         return Err(IoError::last_os_error());
     }
     // SAFETY: the descriptor is new and ours.
-    let socket = unsafe { OwnedFd::from_raw_fd(fd) };
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Binds to all protocols on the interface with that index.
+fn bind(socket: &OwnedFd, index: u32) -> Result<(), IoError> {
     // SAFETY: all-zero is a valid sockaddr_ll.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = u16::try_from(libc::AF_PACKET).unwrap_or_default();
@@ -199,8 +174,8 @@ fn bound(index: u32) -> Result<OwnedFd, IoError> {
     address.sll_ifindex = i32::try_from(index).map_err(IoError::other)?;
     let length = libc::socklen_t::try_from(size_of_val(&address)).map_err(IoError::other)?;
     // SAFETY: the pointer is to a sockaddr_ll of that length.
-    let result = unsafe { libc::bind(fd, (&raw const address).cast(), length) };
-    if result < 0 { Err(IoError::last_os_error()) } else { Ok(socket) }
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    if result < 0 { Err(IoError::last_os_error()) } else { Ok(()) }
 }
 
 fn now_ns() -> u64 {

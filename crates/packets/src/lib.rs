@@ -9,9 +9,11 @@ pub mod dissect;
 pub mod filter;
 mod frame;
 pub mod pcapng;
+mod receive;
 pub mod render;
 pub mod sniff;
 pub mod story;
+pub mod tls;
 mod topology;
 
 pub use filter::Filter;

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 /// Ethernet.
 const LINKTYPE_ETHERNET: u16 = 1;
+/// Secrets in the form of NSS key log lines: "TLSK".
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 /// Options of blocks.
 const OPT_COMMENT: u16 = 1;
 const IF_NAME: u16 = 2;
@@ -34,6 +36,8 @@ pub struct Writer<W> {
     out: W,
     snaplen: u32,
     interfaces: HashMap<String, u32>,
+    /// The block that is being made; kept, so that a frame costs no allocation.
+    block: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
@@ -55,7 +59,7 @@ impl<W: Write> Writer<W> {
         end(&mut options);
         body.extend_from_slice(&options);
         block(&mut out, 0x0a0d_0d0a, &body)?;
-        Ok(Self { out, snaplen, interfaces: HashMap::new() })
+        Ok(Self { out, snaplen, interfaces: HashMap::new(), block: Vec::new() })
     }
 
     /// The number of an interface; describes it where it is new.
@@ -91,17 +95,37 @@ impl<W: Write> Writer<W> {
         let interface = self.interface(packet.interface, "")?;
         let captured = u32::try_from(packet.data.len()).map_err(io::Error::other)?;
         let (high, low) = halves(packet.at_ns);
-        let mut body = Vec::with_capacity(packet.data.len() + 64);
-        for number in [interface, high, low, captured, packet.length.max(captured)] {
-            body.extend_from_slice(&number.to_le_bytes());
+        let block = &mut self.block;
+        block.clear();
+        // Type and length; the length is known at the end.
+        for number in [6, 0, interface, high, low, captured, packet.length.max(captured)] {
+            block.extend_from_slice(&number.to_le_bytes());
         }
-        body.extend_from_slice(packet.data);
-        pad(&mut body);
+        block.extend_from_slice(packet.data);
+        pad(block);
         if let Some(comment) = packet.comment {
-            option(&mut body, OPT_COMMENT, comment.as_bytes());
-            end(&mut body);
+            option(block, OPT_COMMENT, comment.as_bytes());
+            end(block);
         }
-        block(&mut self.out, 6, &body)
+        let length = u32::try_from(block.len() + 4).map_err(io::Error::other)?.to_le_bytes();
+        block[4..8].copy_from_slice(&length);
+        block.extend_from_slice(&length);
+        self.out.write_all(block)
+    }
+
+    /// Writes lines of a TLS key log (a Decryption Secrets Block), with which Wireshark decrypts
+    /// the frames that follow.
+    ///
+    /// # Errors
+    /// What `out` says.
+    pub fn tls_keys(&mut self, lines: &str) -> io::Result<()> {
+        let length = u32::try_from(lines.len()).map_err(io::Error::other)?;
+        let mut body = Vec::with_capacity(lines.len() + 12);
+        body.extend_from_slice(&TLS_KEY_LOG.to_le_bytes());
+        body.extend_from_slice(&length.to_le_bytes());
+        body.extend_from_slice(lines.as_bytes());
+        pad(&mut body);
+        block(&mut self.out, 10, &body)
     }
 
     /// Tells how many frames an interface dropped.
@@ -178,6 +202,7 @@ mod tests {
         };
         writer.packet(&packet).unwrap();
         writer.packet(&packet).unwrap();
+        writer.tls_keys("CLIENT_RANDOM 00 11\n").unwrap();
         writer.dropped("lan", 1, 7).unwrap();
         let bytes = writer.into_inner();
         let mut kinds = Vec::new();
@@ -190,6 +215,6 @@ mod tests {
             kinds.push(number(at));
             at += length;
         }
-        assert_eq!(kinds, [0x0a0d_0d0a, 1, 6, 6, 5]);
+        assert_eq!(kinds, [0x0a0d_0d0a, 1, 6, 6, 10, 5]);
     }
 }

@@ -1,6 +1,7 @@
 //! Captures on many nodes at once, over the connections to their agents.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use node::client::Event;
@@ -8,14 +9,15 @@ use node::{Client, Request};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use crate::frame::{Batch, Capture, Frame, Sighting};
+use crate::frame::{Batch, Capture, Frame, SAME_FRAME_NS, Sighting, merge_frames};
 
 /// An agent says within this time that its capture has begun.
 const BEGIN: Duration = Duration::from_secs(5);
 /// Batches on their way to the one who asked.
 const WINDOW: usize = 256;
-/// Two sightings of the same bytes on one network within so many nanoseconds are one frame.
-const SAME_FRAME_NS: u64 = 200_000_000;
+/// What may wait to be joined, in bytes; beyond it frames are given out without waiting for what
+/// other nodes say of them.
+const MAX_WAITING: usize = 64 << 20;
 
 /// A node that listens.
 #[derive(Debug)]
@@ -128,10 +130,7 @@ pub async fn during<T>(
     };
     for rest in sniffer.finish(quiet, quiet * 10).await {
         match captures.iter_mut().find(|capture| capture.node == rest.node) {
-            Some(capture) => {
-                capture.frames.extend(rest.frames);
-                capture.dropped += rest.dropped;
-            }
+            Some(capture) => capture.batches.extend(rest.batches),
             None => captures.push(rest),
         }
     }
@@ -153,56 +152,114 @@ fn add(captures: &mut Vec<Capture>, node: String, batch: Batch) {
 /// [`crate::merge`] does for whole captures.
 #[derive(Debug, Default)]
 pub struct Joiner {
-    waiting: Vec<(String, Frame)>,
-    /// What was given out lately: time, and who has seen it.
-    given: HashMap<(String, Vec<u8>), (u64, Vec<String>)>,
+    waiting: Vec<(String, Batch)>,
+    bytes: usize,
+    /// What was given out lately, by a hash of network and bytes.
+    given: HashMap<u64, Vec<Sighting>>,
+    keys: String,
     count: usize,
-    /// Frames that the nodes had to drop.
-    pub dropped: u64,
+    /// Frames that nodes had to drop, by network.
+    dropped: BTreeMap<String, u64>,
 }
 
 impl Joiner {
     /// Takes a batch.
-    pub fn push(&mut self, node: &str, batch: Batch) {
-        self.dropped += batch.dropped;
-        self.waiting.extend(batch.frames.into_iter().map(|frame| (node.to_owned(), frame)));
+    pub fn push(&mut self, node: &str, mut batch: Batch) {
+        if batch.dropped > 0 {
+            let dropped = self.dropped.entry(batch.network().to_owned()).or_default();
+            *dropped = dropped.saturating_add(batch.dropped);
+        }
+        self.keys.push_str(&std::mem::take(&mut batch.keys));
+        if !batch.is_empty() {
+            self.bytes += batch.size();
+            self.waiting.push((node.to_owned(), batch));
+        }
+    }
+
+    /// The lines of TLS key logs that came since the last call. They belong before the frames that
+    /// [`Joiner::take`] gives next.
+    pub fn keys(&mut self) -> String {
+        std::mem::take(&mut self.keys)
+    }
+
+    /// How many frames the nodes had to drop in all.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.values().fold(0_u64, |sum, dropped| sum.saturating_add(*dropped))
+    }
+
+    /// How many they had to drop on each network.
+    pub fn dropped_on(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.dropped.iter().map(|(network, dropped)| (network.as_str(), *dropped))
+    }
+
+    /// Whether so much waits that it has to be taken, whatever its age.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= MAX_WAITING
     }
 
     /// How many frames wait.
     pub fn waiting(&self) -> usize {
-        self.waiting.len()
+        self.waiting.iter().map(|(_, batch)| batch.frames().count()).sum()
     }
 
     /// Gives out what is older than `before_ns` (nanoseconds since 1970); `u64::MAX` gives all.
     pub fn take(&mut self, before_ns: u64) -> Vec<Sighting> {
-        let all = std::mem::take(&mut self.waiting);
-        let (ready, rest): (Vec<_>, Vec<_>) =
-            all.into_iter().partition(|(_, frame)| frame.at_ns < before_ns);
-        self.waiting = rest;
-        self.given.retain(|_, (at_ns, _)| before_ns.saturating_sub(*at_ns) <= 2 * SAME_FRAME_NS);
-        let mut captures: Vec<Capture> = Vec::new();
-        for (node, frame) in ready {
-            let key = (frame.network.clone(), frame.data.clone());
-            if let Some((at_ns, seen)) = self.given.get_mut(&key)
-                && frame.at_ns.abs_diff(*at_ns) <= SAME_FRAME_NS
-                && !seen.contains(&node)
-            {
-                seen.push(node);
-                continue;
+        self.given.retain(|_, given| {
+            given.retain(|one| before_ns.saturating_sub(one.at_ns) <= 2 * SAME_FRAME_NS);
+            !given.is_empty()
+        });
+        let mut ready = Vec::new();
+        let mut later: Vec<(String, Batch)> = Vec::new();
+        for (node, batch) in &self.waiting {
+            let mut rest: Option<Batch> = None;
+            for frame in batch.frames() {
+                if frame.at_ns < before_ns {
+                    let known = self.given.get_mut(&hash(&frame)).is_some_and(|given| {
+                        given.iter_mut().any(|one| {
+                            one.network == frame.network
+                                && one.data == frame.data
+                                && one.takes(node, &frame)
+                        })
+                    });
+                    if !known {
+                        ready.push((node.as_str(), frame));
+                    }
+                } else {
+                    rest.get_or_insert_with(|| Batch::new(frame.network, frame.interface)).push(
+                        frame.at_ns,
+                        frame.outgoing,
+                        frame.length,
+                        frame.data,
+                    );
+                }
             }
-            add(&mut captures, node, Batch { frames: vec![frame], ..Batch::default() });
+            later.extend(rest.map(|rest| (node.clone(), rest)));
         }
-        let mut merged = crate::merge(&captures);
+        let mut merged = merge_frames(ready);
+        self.waiting = later;
+        self.bytes = self.waiting.iter().map(|(_, batch)| batch.size()).sum();
         for sighting in &mut merged {
             self.count += 1;
             sighting.number = self.count;
-            let mut seen = sighting.receivers.clone();
-            seen.extend(sighting.sender.clone());
-            self.given
-                .insert((sighting.network.clone(), sighting.data.clone()), (sighting.at_ns, seen));
+            if before_ns < u64::MAX {
+                self.given
+                    .entry(hash_of(&sighting.network, &sighting.data))
+                    .or_default()
+                    .push(sighting.clone());
+            }
         }
         merged
     }
+}
+
+fn hash(frame: &Frame<'_>) -> u64 {
+    hash_of(frame.network, frame.data)
+}
+
+fn hash_of(network: &str, data: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (network, data).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -210,15 +267,9 @@ mod tests {
     use super::*;
 
     fn batch(at_ns: u64, outgoing: bool, data: &[u8]) -> Batch {
-        let frame = Frame {
-            network: "lan".into(),
-            interface: "lan".into(),
-            at_ns,
-            outgoing,
-            length: 60,
-            data: data.into(),
-        };
-        Batch { frames: vec![frame], ..Batch::default() }
+        let mut batch = Batch::new("lan", "lan");
+        batch.push(at_ns, outgoing, 60, data);
+        batch
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn every_frame_after_the_start_is_caught() {
                 "closes the connection"
             ]
         );
-        assert_eq!(capture.dropped, 0);
+        assert_eq!(capture.dropped(), 0);
         drop(batches);
         tokio::time::timeout(Duration::from_secs(5), capturing).await.unwrap().unwrap().unwrap();
     });

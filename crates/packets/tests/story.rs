@@ -2,10 +2,10 @@
 
 mod wire;
 
-use packets::render::{Style, html, ladder, mermaid, ports_table};
+use packets::render::{Picture, Style, html, ladder, mermaid, ports_table};
 use packets::story::{Story, ports, tell};
-use packets::{Filter, dissect::dissect, merge};
-use wire::{World, mail_story, tcp, topology};
+use packets::{Batch, Capture, Filter, dissect::dissect, merge};
+use wire::{World, ethernet, ipv4, mac, mail_story, tcp, topology, udp};
 
 fn lines(story: &Story) -> Vec<String> {
     story.steps.iter().map(|s| format!("{} {}→{} {}", s.protocol, s.from, s.to, s.text)).collect()
@@ -79,6 +79,60 @@ fn a_service_that_is_off_and_a_host_that_is_off_look_different() {
 }
 
 #[test]
+fn a_packet_that_a_router_rewrites_is_one_in_both_directions() {
+    let mut world = World::default();
+    let (pc, router, mail) = ([10, 0, 1, 2], [10, 0, 2, 1], [10, 0, 2, 5]);
+    let there = |source, port, ttl| ipv4(source, mail, ttl, 9, 17, &udp(port, 7, b"question"));
+    world.on_lan(true, &ethernet(1, mac(2), 0x0800, &there(pc, 5_000, 64)));
+    world.on_dmz(true, &ethernet(3, mac(4), 0x0800, &there(router, 40_000, 63)));
+    let back = |to, port, ttl| ipv4(mail, to, ttl, 10, 17, &udp(7, port, b"answer"));
+    world.on_dmz(false, &ethernet(4, mac(3), 0x0800, &back(router, 40_000, 64)));
+    world.on_lan(false, &ethernet(2, mac(1), 0x0800, &back(pc, 5_000, 63)));
+    // Another of the same content that no router sent on is another packet.
+    world.on_dmz(false, &ethernet(4, mac(3), 0x0800, &back(router, 40_000, 64)));
+    let story = tell(&world.captures(), &topology());
+    assert_eq!(story.steps.len(), 3, "{:#?}", lines(&story));
+    let [there, back, other] = [&story.steps[0], &story.steps[1], &story.steps[2]];
+    assert_eq!((there.from.as_str(), there.to.as_str(), there.frames.len()), ("pc0", "mail", 2));
+    assert_eq!(there.hops[1].rewritten, ["source rewritten 10.0.1.2:5000 → 10.0.2.1:40000"]);
+    assert_eq!((back.from.as_str(), back.to.as_str(), back.to_port), ("mail", "pc0", Some(5_000)));
+    assert_eq!(back.hops[1].rewritten, ["destination rewritten 10.0.2.1:40000 → 10.0.1.2:5000"]);
+    assert_eq!((other.to.as_str(), other.hops.len()), ("r1", 1));
+    let text = ladder(&story, Style::default());
+    assert!(text.contains("r1: source rewritten 10.0.1.2:5000 → 10.0.2.1:40000"), "{text}");
+}
+
+#[test]
+fn fragments_are_one_packet_whatever_their_order() {
+    let datagram = udp(5_000, 7, &[b'x'; 56]);
+    let fragment = |from: usize, to: usize, more: bool| {
+        let mut packet = ipv4([10, 0, 1, 2], [10, 0, 1, 1], 64, 3, 17, &datagram[from..to]);
+        let word = u16::try_from(from / 8).unwrap() | if more { 0x2000 } else { 0 };
+        packet[6..8].copy_from_slice(&word.to_be_bytes());
+        ethernet(1, mac(2), 0x0800, &packet)
+    };
+    let tell_all = |pieces: &[Vec<u8>]| {
+        let mut world = World::default();
+        for piece in pieces {
+            world.on_lan(true, piece);
+        }
+        tell(&world.captures(), &topology())
+    };
+    let (a, b, c) = (fragment(0, 24, true), fragment(24, 48, true), fragment(48, 64, false));
+    for order in [[&a, &b, &c], [&c, &b, &a], [&b, &c, &a]] {
+        let story = tell_all(&order.map(Clone::clone));
+        assert_eq!(lines(&story), ["udp pc0→r1 port 5000 to port 7, 56 bytes"], "{story:#?}");
+        assert_eq!(story.steps[0].frames, [1, 2, 3]);
+        let last = &story.frames[2];
+        assert_eq!(last.layers.iter().filter(|layer| layer.name == "Reassembled").count(), 1);
+        assert!(story.frames[..2].iter().all(|frame| frame.protocol == "ipv4"));
+    }
+    // One is missing, or two overlap: nothing is told.
+    assert!(tell_all(&[a.clone(), c.clone()]).steps.is_empty());
+    assert!(tell_all(&[a, fragment(16, 48, true), b, c]).steps.is_empty());
+}
+
+#[test]
 fn ports_are_the_homeworks_answer() {
     let story = tell(&mail_story(), &topology());
     let table: Vec<_> = ports(&story)
@@ -120,7 +174,7 @@ fn the_drawings_hold_the_story_and_nothing_foreign() {
     let diagram = mermaid(&story);
     assert!(diagram.starts_with("sequenceDiagram\n    participant n0 as pc0\n"));
     assert!(diagram.contains("n0->>n2: smtp: MAIL FROM#58;#lt;a@mail.com#gt;"), "{diagram}");
-    let page = html(&story).unwrap();
+    let page = html(&story, &Picture::default()).unwrap();
     // What was captured cannot become part of the page.
     assert!(!page.contains("<b>you</b>"));
     assert!(page.contains("\\u003cb>you"));
@@ -138,11 +192,17 @@ fn any_frames_make_a_story() {
         .run(&cuts, |(cut, at, byte)| {
             let mut captures = mail_story();
             for capture in &mut captures {
-                for frame in &mut capture.frames {
-                    let n = frame.data.len();
-                    frame.data[at % n] = byte;
-                    frame.data.truncate(n.saturating_sub(cut % 40));
+                let mut spoilt = Capture::new(capture.node.clone());
+                for frame in capture.frames() {
+                    let mut data = frame.data.to_vec();
+                    let n = data.len();
+                    data[at % n] = byte;
+                    data.truncate(n.saturating_sub(cut % 40));
+                    let mut batch = Batch::new(frame.network, frame.interface);
+                    batch.push(frame.at_ns, frame.outgoing, frame.length, &data);
+                    spoilt.add(batch);
                 }
+                *capture = spoilt;
             }
             let story = tell(&captures, &topology());
             let _ = ladder(&story, Style::default());

@@ -28,6 +28,7 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
     );
     layer.add("version", version);
     let mut routes = Vec::new();
+    let mut whole_table = false;
     for _ in 0..MAX_ENTRIES {
         if r.rest().len() < 20 {
             break;
@@ -42,17 +43,23 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
             layer.add("authentication", "present");
             continue;
         }
+        if command == 1 && family == 0 {
+            // RFC 2453, 3.9.1.
+            layer.add("route", "all of them");
+            whole_table = true;
+            continue;
+        }
         let text = format!("{address}/{} metric {metric}", mask.leading_ones());
         let via = if next.is_unspecified() { String::new() } else { format!(" via {next}") };
         layer.add("route", format!("{text}{via}"));
-        let lost = if metric >= 16 { " (no way)" } else { "" };
+        let lost = if command != 1 && metric >= 16 { " (no way)" } else { "" };
         routes.push(format!("{address}/{}{lost}", mask.leading_ones()));
     }
     found.layers.push(layer);
-    found.info = if command == 1 {
-        "tell me your routes".into()
-    } else {
-        format!("my routes: {}", routes.join(", "))
+    found.info = match (command, whole_table) {
+        (1, true) => "tell me your routes".into(),
+        (1, false) => format!("how far is it to {}?", routes.join(", ")),
+        _ => format!("my routes: {}", routes.join(", ")),
     };
     Ok(())
 }

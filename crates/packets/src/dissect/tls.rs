@@ -20,31 +20,72 @@ pub fn hello(bytes: &[u8]) -> Option<String> {
     })
 }
 
+/// What a hello message says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hello {
+    /// Its random; the client's names the connection in a key log.
+    pub random: [u8; 32],
+    /// The version: the one chosen, or the newest that is offered.
+    pub version: u16,
+    /// The cipher suite that was chosen; 0 in a client's hello.
+    pub suite: u16,
+    /// In words.
+    pub text: String,
+}
+
 fn handshake(r: &mut Reader<'_>) -> Result<String, Short> {
     let kind = r.u8()?;
     r.bytes(3)?;
     match kind {
-        1 => client_hello(r),
-        2 => {
-            let legacy = r.u16()?;
-            r.bytes(32)?;
-            let session = usize::from(r.u8()?);
-            r.bytes(session)?;
-            let suite = r.u16()?;
-            r.u8()?;
-            let (_, versions) = extensions(r).unwrap_or_default();
-            let version = versions.first().copied().unwrap_or(legacy);
-            Ok(format!("server hello: {}, cipher suite 0x{suite:04x}", version_name(version)))
-        }
-        11 => Ok("certificate".into()),
-        14 => Ok("server hello done".into()),
-        _ => Ok("handshake".into()),
+        1 => Ok(client_hello(r)?.text),
+        2 => Ok(server_hello(r)?.text),
+        _ => Ok(message_name(kind).into()),
     }
 }
 
-fn client_hello(r: &mut Reader<'_>) -> Result<String, Short> {
+/// The hello of a handshake message without its header (RFC 8446, 4.1.2 and 4.1.3).
+pub fn read_hello(client: bool, body: &[u8]) -> Option<Hello> {
+    let mut r = Reader::new(body, 0);
+    if client { client_hello(&mut r).ok() } else { server_hello(&mut r).ok() }
+}
+
+/// The name of a handshake message (RFC 8446, B.3).
+pub fn message_name(kind: u8) -> &'static str {
+    match kind {
+        1 => "client hello",
+        2 => "server hello",
+        4 => "new session ticket",
+        8 => "encrypted extensions",
+        11 => "certificate",
+        12 => "server key exchange",
+        13 => "certificate request",
+        14 => "server hello done",
+        15 => "certificate verify",
+        16 => "client key exchange",
+        20 => "finished",
+        22 => "certificate status",
+        24 => "key update",
+        _ => "handshake",
+    }
+}
+
+fn server_hello(r: &mut Reader<'_>) -> Result<Hello, Short> {
     let legacy = r.u16()?;
-    r.bytes(32)?;
+    let random = r.array()?;
+    let session = usize::from(r.u8()?);
+    r.bytes(session)?;
+    let suite = r.u16()?;
+    r.u8()?;
+    let (_, versions) = extensions(r).unwrap_or_default();
+    let version = versions.first().copied().unwrap_or(legacy);
+    let text =
+        format!("server hello: {}, cipher suite {}", version_name(version), suite_name(suite));
+    Ok(Hello { random, version, suite, text })
+}
+
+fn client_hello(r: &mut Reader<'_>) -> Result<Hello, Short> {
+    let legacy = r.u16()?;
+    let random = r.array()?;
     let session = usize::from(r.u8()?);
     r.bytes(session)?;
     let suites = usize::from(r.u16()?);
@@ -55,10 +96,32 @@ fn client_hello(r: &mut Reader<'_>) -> Result<String, Short> {
     if versions.is_empty() {
         versions.push(legacy);
     }
+    let version = versions.iter().copied().max().unwrap_or(legacy);
     let versions: Vec<&str> =
         versions.iter().map(|v| version_name(*v)).filter(|v| *v != "?").collect();
     let to = name.map(|name| format!(" to {name}")).unwrap_or_default();
-    Ok(format!("client hello{to}: offers {}, {} cipher suites", versions.join(" and "), suites / 2))
+    let text = format!(
+        "client hello{to}: offers {}, {} cipher suites",
+        versions.join(" and "),
+        suites / 2
+    );
+    Ok(Hello { random, version, suite: 0, text })
+}
+
+/// The name of a cipher suite, where it is one that labctl's own programs use.
+fn suite_name(suite: u16) -> String {
+    match suite {
+        0x1301 => "TLS_AES_128_GCM_SHA256".into(),
+        0x1302 => "TLS_AES_256_GCM_SHA384".into(),
+        0x1303 => "TLS_CHACHA20_POLY1305_SHA256".into(),
+        0xc02b => "ECDHE_ECDSA_WITH_AES_128_GCM_SHA256".into(),
+        0xc02c => "ECDHE_ECDSA_WITH_AES_256_GCM_SHA384".into(),
+        0xc02f => "ECDHE_RSA_WITH_AES_128_GCM_SHA256".into(),
+        0xc030 => "ECDHE_RSA_WITH_AES_256_GCM_SHA384".into(),
+        0xcca8 => "ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256".into(),
+        0xcca9 => "ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256".into(),
+        _ => format!("0x{suite:04x}"),
+    }
 }
 
 type Extensions = (Option<String>, Vec<u16>);

@@ -1,5 +1,7 @@
 //! The ladder in a terminal: one column a node, one line a step.
 
+use std::collections::BTreeSet;
+
 use crate::story::{Step, Story};
 
 use super::frames;
@@ -37,8 +39,10 @@ pub fn ladder(story: &Story, style: Style) -> String {
         let names: String = story.nodes.iter().map(|node| center(node, column)).collect();
         out.push_str(&format!("{:>10}  {names}\n", ""));
     }
+    // What a router rewrites is told once a connection, not once a packet.
+    let mut told = BTreeSet::new();
     for step in &story.steps {
-        line(story, step, style, drawn.then_some(column), &mut out);
+        line(story, step, style, drawn.then_some(column), &mut told, &mut out);
     }
     if story.dropped > 0 {
         out.push_str(&format!("\n{} frames were dropped: the story has gaps\n", story.dropped));
@@ -51,7 +55,14 @@ fn center(text: &str, width: usize) -> String {
     format!("{text:^width$}")
 }
 
-fn line(story: &Story, step: &Step, style: Style, column: Option<usize>, out: &mut String) {
+fn line<'a>(
+    story: &Story,
+    step: &'a Step,
+    style: Style,
+    column: Option<usize>,
+    told: &mut BTreeSet<(&'a str, &'a str)>,
+    out: &mut String,
+) {
     let (on, off) = if style.color { (color(step), "\x1b[0m") } else { ("", "") };
     let dim = if style.color { "\x1b[2m" } else { "" };
     let picture = match column {
@@ -62,7 +73,12 @@ fn line(story: &Story, step: &Step, style: Style, column: Option<usize>, out: &m
         ("tcp" | "udp" | "dns" | "dhcp" | "rip", Some(to), Some(from)) => format!(" {from}→{to}"),
         _ => String::new(),
     };
-    let mark = if step.failed { " ✗" } else { "" };
+    let mark = match (step.failed, step.decrypted) {
+        (true, true) => " (in TLS) ✗",
+        (true, false) => " ✗",
+        (false, true) => " (in TLS)",
+        (false, false) => "",
+    };
     out.push_str(&format!(
         "{:>8.1} ms {on}{picture}{off} {on}{:<5}{off} {}{mark}{dim}{ports}  [{}]{off}\n",
         step.at_ms,
@@ -73,6 +89,13 @@ fn line(story: &Story, step: &Step, style: Style, column: Option<usize>, out: &m
     let margin = " ".repeat(12 + column.map_or(0, |column| column * story.nodes.len()));
     if style.explain && !step.explain.is_empty() {
         out.push_str(&format!("{margin}{dim}      {}{off}\n", step.explain));
+    }
+    for hop in &step.hops {
+        for rewritten in &hop.rewritten {
+            if told.insert((hop.from.as_str(), rewritten.as_str())) {
+                out.push_str(&format!("{margin}      {dim}{}: {rewritten}{off}\n", hop.from));
+            }
+        }
     }
     if style.detail {
         if step.hops.len() > 1 {

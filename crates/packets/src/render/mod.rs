@@ -5,7 +5,7 @@ mod ladder;
 mod mermaid;
 mod table;
 
-pub use html::html;
+pub use html::{Picture, html};
 pub use ladder::{Style, ladder};
 pub use mermaid::mermaid;
 pub use table::ports_table;

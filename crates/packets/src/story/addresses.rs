@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-use crate::dissect::{Dissection, Mac};
-use crate::frame::Sighting;
+use crate::dissect::Mac;
 use crate::topology::Topology;
+
+use super::fragments::Seen;
 
 /// What is known of addresses.
 #[derive(Debug)]
@@ -17,16 +18,16 @@ pub struct Addresses<'a> {
 
 impl<'a> Addresses<'a> {
     /// Learns from all frames: who sent which MAC address, whose leases and ARP entries are whose.
-    pub fn learn(topology: &'a Topology, frames: &[(&Sighting, Dissection)]) -> Self {
+    pub fn learn(topology: &'a Topology, frames: &[Seen<'_>]) -> Self {
         let mut known = Self { topology, by_mac: HashMap::new(), by_ip: HashMap::new() };
-        for (sighting, found) in frames {
+        for Seen { sighting, found, .. } in frames {
             let Some((source, _)) = found.macs else { continue };
             let name = topology.by_mac(&source.to_string()).or(sighting.sender.as_deref());
             if let Some(name) = name {
                 known.by_mac.entry(source).or_insert_with(|| name.to_owned());
             }
         }
-        for (_, found) in frames {
+        for Seen { found, .. } in frames {
             if let Some(arp) = &found.arp
                 && !arp.sender.1.is_unspecified()
             {

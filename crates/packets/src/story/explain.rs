@@ -125,6 +125,11 @@ pub fn tls(hello: Option<&str>) -> String {
     }
 }
 
+/// The rest of a TLS handshake.
+pub fn tls_handshake() -> String {
+    "The server proves who it is; both check that nobody changed the handshake.".into()
+}
+
 /// A line of a dialogue.
 pub fn line(protocol: &str, said: &Said) -> String {
     let text = match protocol {

@@ -6,8 +6,10 @@
 
 mod addresses;
 mod explain;
+mod fragments;
 mod packets;
 mod ports;
+mod secret;
 mod streams;
 mod tell;
 mod text;
@@ -16,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::dissect::Layer;
 use crate::frame::{Capture, Sighting, merge};
+use crate::tls::KeyLog;
 use crate::topology::Topology;
 
 pub use ports::{PortUse, ports};
@@ -91,6 +94,9 @@ pub struct Step {
     /// Whether it is a failure: refused, unreachable, no answer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub failed: bool,
+    /// Whether it was encrypted on the wire, and is told because the lab gives its keys.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub decrypted: bool,
 }
 
 /// One link that a packet crossed.
@@ -110,6 +116,12 @@ pub struct Hop {
     pub to_mac: String,
     /// Time to live.
     pub ttl: u8,
+    /// The frames before it, where the packet came in fragments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fragments: Vec<usize>,
+    /// What the node that put it there changed of its addresses and ports (NAT).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rewritten: Vec<String>,
 }
 
 /// A frame for looking at.
@@ -141,11 +153,12 @@ pub struct FrameView {
 
 /// Tells the story of captures.
 pub fn tell(captures: &[Capture], topology: &Topology) -> Story {
-    let dropped = captures.iter().map(|capture| capture.dropped).sum();
-    Story { dropped, ..tell_merged(&merge(captures), topology) }
+    let dropped = captures.iter().fold(0_u64, |sum, one| sum.saturating_add(one.dropped()));
+    let keys = KeyLog::of(captures.iter().flat_map(Capture::keys));
+    Story { dropped, ..tell_merged(&merge(captures), topology, keys) }
 }
 
-/// Tells the story of frames that are in order already.
-pub fn tell_merged(sightings: &[Sighting], topology: &Topology) -> Story {
-    tell::tell(sightings, topology)
+/// Tells the story of frames that are in order already, with the secrets of their TLS dialogues.
+pub fn tell_merged(sightings: &[Sighting], topology: &Topology, keys: KeyLog) -> Story {
+    tell::tell(sightings, topology, keys)
 }

@@ -1,15 +1,17 @@
 //! Turns packets into steps.
 
 use std::collections::{BTreeSet, HashMap};
-use std::net::IpAddr;
 
-use crate::dissect::{Dissection, Tcp, by_port, dissect, tls_hello};
+use crate::dissect::{Layer, Tcp, by_port, tls_hello};
 use crate::frame::Sighting;
+use crate::tls::{KeyLog, Session};
 use crate::topology::Topology;
 
 use super::addresses::Addresses;
 use super::explain;
+use super::fragments::{self, Seen};
 use super::packets::{Packet, follow, hop};
+use super::secret::Open;
 use super::streams::{Direction, Ends};
 use super::text::{Said, Talk};
 use super::{FrameView, Step, Story};
@@ -19,13 +21,19 @@ const MAX_STEPS: usize = 20_000;
 /// The most connections followed at once.
 const MAX_STREAMS: usize = 10_000;
 
-pub fn tell(sightings: &[Sighting], topology: &Topology) -> Story {
-    let frames: Vec<(&Sighting, Dissection)> =
-        sightings.iter().map(|sighting| (sighting, dissect(&sighting.data))).collect();
+pub fn tell(sightings: &[Sighting], topology: &Topology, keys: KeyLog) -> Story {
+    let frames = fragments::read(sightings);
     let addresses = Addresses::learn(topology, &frames);
     let start = sightings.first().map_or(0, |sighting| sighting.at_ns);
-    let mut teller =
-        Teller { steps: Vec::new(), streams: HashMap::new(), opened: HashMap::new(), start };
+    let mut teller = Teller {
+        steps: Vec::new(),
+        streams: HashMap::new(),
+        opened: HashMap::new(),
+        start,
+        keys,
+        inside: HashMap::new(),
+        inside_bytes: 0,
+    };
     let packets = follow(&frames, &addresses);
     for packet in &packets {
         teller.packet(packet);
@@ -38,8 +46,14 @@ pub fn tell(sightings: &[Sighting], topology: &Topology) -> Story {
         step.frames.sort_unstable();
         step.frames.dedup();
     }
-    let views =
-        frames.iter().map(|(sighting, found)| view(sighting, found, &addresses, start)).collect();
+    let mut inside = teller.inside;
+    let views = frames
+        .iter()
+        .map(|seen| {
+            let decrypted = inside.remove(&seen.sighting.number).unwrap_or_default();
+            view(seen, decrypted, &addresses, start)
+        })
+        .collect();
     let nodes = order(&steps, topology);
     Story {
         title: topology.title.clone(),
@@ -58,12 +72,13 @@ fn ms(at_ns: u64, start: u64) -> f64 {
 }
 
 fn view(
-    sighting: &Sighting,
-    found: &Dissection,
+    seen: &Seen<'_>,
+    decrypted: Vec<Layer>,
     addresses: &Addresses<'_>,
     start: u64,
 ) -> FrameView {
-    let hop = hop(sighting, found, addresses);
+    let hop = hop(seen, addresses);
+    let (sighting, found) = (seen.sighting, &seen.found);
     let (source, destination) = found.ends();
     FrameView {
         number: sighting.number,
@@ -76,7 +91,7 @@ fn view(
         protocol: found.protocol.clone(),
         length: sighting.length,
         info: found.info.clone(),
-        layers: found.layers.clone(),
+        layers: found.layers.iter().cloned().chain(decrypted).collect(),
     }
 }
 
@@ -101,40 +116,46 @@ fn order(steps: &[Step], topology: &Topology) -> Vec<String> {
 }
 
 /// A connection that is followed.
-struct Stream {
-    client: String,
-    server: String,
-    ends: Ends,
+pub(super) struct Stream {
+    pub(super) client: String,
+    pub(super) server: String,
+    pub(super) ends: Ends,
     /// The step of its beginning.
     opening: Option<usize>,
     established: bool,
     /// The step of its end.
     closing: Option<usize>,
     directions: [Direction; 2],
-    talk: Talk,
-    tls: bool,
-    /// The step that encrypted data is added to, for each direction.
-    secret: [Option<usize>; 2],
+    pub(super) talk: Talk,
+    /// TLS, where it is spoken.
+    pub(super) tls: Option<Session>,
+    /// The step that more of the same is added to, for each direction.
+    pub(super) open: [Option<Open>; 2],
 }
 
-struct Teller {
-    steps: Vec<Step>,
+pub(super) struct Teller {
+    pub(super) steps: Vec<Step>,
     streams: HashMap<Ends, Stream>,
     /// ARP and other questions that were asked before, by their text.
     opened: HashMap<String, usize>,
     start: u64,
+    /// The secrets of TLS dialogues that the lab gave.
+    pub(super) keys: KeyLog,
+    /// What was decrypted, by the frame that completed it.
+    pub(super) inside: HashMap<usize, Vec<Layer>>,
+    pub(super) inside_bytes: usize,
 }
 
 impl Teller {
-    fn push(&mut self, step: Step) -> usize {
+    pub(super) fn push(&mut self, step: Step) -> usize {
         if self.steps.len() < MAX_STEPS {
             self.steps.push(step);
         }
         self.steps.len() - 1
     }
 
-    fn step(&self, packet: &Packet<'_>, protocol: &str, text: String) -> Step {
-        let ports = packet.found.ports();
+    pub(super) fn step(&self, packet: &Packet<'_>, protocol: &str, text: String) -> Step {
+        let ports = packet.ports();
         Step {
             number: 0,
             at_ms: ms(packet.sighting.at_ns, self.start),
@@ -186,15 +207,13 @@ impl Teller {
     }
 
     fn tcp(&mut self, packet: &Packet<'_>, tcp: &Tcp) {
-        let Some(ip) = &packet.found.ip else { return };
-        let (source, destination): ((IpAddr, u16), (IpAddr, u16)) =
-            ((ip.source, tcp.source), (ip.destination, tcp.destination));
+        let Some((source, destination)) = packet.ends else { return };
         let opens = tcp.has(Tcp::SYN) && !tcp.has(Tcp::ACK);
         let (ends, from_client) = if self.streams.contains_key(&(destination, source)) && !opens {
             ((destination, source), false)
         } else if self.streams.contains_key(&(source, destination)) || opens {
             ((source, destination), true)
-        } else if by_port(tcp.source).is_some() && by_port(tcp.destination).is_none() {
+        } else if by_port(source.1).is_some() && by_port(destination.1).is_none() {
             ((destination, source), false)
         } else {
             ((source, destination), true)
@@ -228,7 +247,7 @@ impl Teller {
             step.frames.extend(packet.frames());
             return;
         }
-        let port = tcp.destination;
+        let port = ends.1.1;
         let name =
             by_port(port).map(|app| format!(" ({})", app.name.to_uppercase())).unwrap_or_default();
         let mut step = self.step(packet, "tcp", format!("opens a connection to port {port}{name}"));
@@ -305,10 +324,13 @@ impl Teller {
         bytes: &[u8],
         frames: &[usize],
     ) {
-        let hello = tls_hello(bytes);
-        if stream.tls || (hello.is_some() && stream.talk.may_be_tls()) {
-            stream.tls = true;
-            self.secret(packet, stream, side, hello.as_deref(), frames);
+        if stream.tls.is_none() && stream.talk.may_be_tls() && tls_hello(bytes).is_some() {
+            stream.tls = Some(Session::default());
+        }
+        if let Some(session) = &mut stream.tls {
+            for (event, frames) in session.hear(side, bytes, frames, &self.keys) {
+                self.tls(packet, stream, side, event, &frames);
+            }
             return;
         }
         for said in stream.talk.hear(side == 0, bytes, frames) {
@@ -317,33 +339,7 @@ impl Teller {
         }
     }
 
-    fn secret(
-        &mut self,
-        packet: &Packet<'_>,
-        stream: &mut Stream,
-        side: usize,
-        hello: Option<&str>,
-        frames: &[usize],
-    ) {
-        let shown = hello.filter(|text| text.contains("hello"));
-        if shown.is_none()
-            && let Some(step) = stream.secret[side].and_then(|at| self.steps.get_mut(at))
-        {
-            step.frames.extend(frames);
-            return;
-        }
-        let text =
-            shown.map_or_else(|| "sends encrypted data".to_owned(), |text| format!("TLS {text}"));
-        let mut step = self.step(packet, "tls", text);
-        step.explain = explain::tls(shown);
-        step.frames = frames.to_vec();
-        let at = self.push(step);
-        stream.secret[side] = shown.is_none().then_some(at);
-        // What the other side says next is an answer to this.
-        stream.secret[1 - side] = None;
-    }
-
-    fn said(&self, packet: &Packet<'_>, stream: &Stream, said: Said) -> Step {
+    pub(super) fn said(&self, packet: &Packet<'_>, stream: &Stream, said: Said) -> Step {
         let protocol = stream.talk.protocol().to_owned();
         let (client, server) = (&stream.client, &stream.server);
         let (client_port, server_port) = (stream.ends.0.1, stream.ends.1.1);
@@ -367,6 +363,7 @@ impl Teller {
             frames: said.frames,
             hops: if own { packet.hops.clone() } else { Vec::new() },
             failed: said.failed,
+            decrypted: stream.tls.is_some(),
         }
     }
 
@@ -389,13 +386,13 @@ impl Teller {
                     stream.client.clone(),
                     stream.server.clone(),
                     stream.ends,
-                    stream.talk.protocol(),
+                    (stream.talk.protocol(), stream.tls.is_some()),
                     said,
                 ));
             }
         }
         left.sort_by_key(|(_, _, ends, _, said)| (*ends, said.client));
-        for (client, server, ends, protocol, said) in left {
+        for (client, server, ends, (protocol, decrypted), said) in left {
             let at_ms = self.steps.last().map_or(0.0, |step| step.at_ms);
             let (from, to) = if said.client { (client, server) } else { (server, client) };
             self.push(Step {
@@ -409,6 +406,7 @@ impl Teller {
                 text: said.text,
                 detail: said.detail,
                 frames: said.frames,
+                decrypted,
                 ..Step::default()
             });
         }
@@ -426,7 +424,7 @@ fn new_stream(client: String, server: String, ends: Ends, opening: Option<usize>
         closing: None,
         directions: Default::default(),
         talk: Talk::new(application),
-        tls: false,
-        secret: [None; 2],
+        tls: None,
+        open: [None; 2],
     }
 }

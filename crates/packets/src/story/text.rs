@@ -87,6 +87,13 @@ impl Talk {
         self.command.is_empty() || matches!(self.command.as_str(), "STARTTLS" | "STLS")
     }
 
+    /// What comes from now on was decrypted: it can be read like a dialogue in the clear.
+    pub fn decrypted(&mut self) {
+        if let Some(application) = &mut self.application {
+            application.tls = false;
+        }
+    }
+
     /// Hears bytes of one side; gives what was said whole.
     pub fn hear(&mut self, client: bool, bytes: &[u8], frames: &[usize]) -> Vec<Said> {
         let side = usize::from(!client);

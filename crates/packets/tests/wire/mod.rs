@@ -5,7 +5,7 @@
     reason = "each test uses a part of it, and a test may panic"
 )]
 
-use packets::{Capture, Frame, Link, Node, Topology};
+use packets::{Batch, Capture, Link, Node, Topology};
 
 /// MAC addresses: the last byte says whose.
 pub fn mac(n: u8) -> [u8; 6] {
@@ -81,21 +81,17 @@ pub fn tcp(
 pub struct World {
     now: u64,
     id: u16,
-    pc: Vec<Frame>,
-    router: Vec<Frame>,
-    mail: Vec<Frame>,
+    pc: Vec<Batch>,
+    router: Vec<Batch>,
+    mail: Vec<Batch>,
 }
 
 impl World {
-    fn seen(&self, network: &str, outgoing: bool, later: u64, data: &[u8]) -> Frame {
-        Frame {
-            network: network.into(),
-            interface: network.into(),
-            at_ns: self.now + later,
-            outgoing,
-            length: u32::try_from(data.len()).unwrap(),
-            data: data.to_vec(),
-        }
+    fn seen(&self, network: &str, outgoing: bool, later: u64, data: &[u8]) -> Batch {
+        let mut batch = Batch::new(network, network);
+        let length = u32::try_from(data.len()).unwrap();
+        batch.push(self.now + later, outgoing, length, data);
+        batch
     }
 
     /// A frame on the PC's link.
@@ -142,7 +138,7 @@ impl World {
 
     /// The captures.
     pub fn captures(self) -> Vec<Capture> {
-        let capture = |node: &str, frames| Capture { node: node.into(), frames, dropped: 0 };
+        let capture = |node: &str, batches| Capture { node: node.into(), batches };
         vec![capture("pc0", self.pc), capture("r1", self.router), capture("mail", self.mail)]
     }
 }
