@@ -243,8 +243,14 @@ async fn add_user(
     undo: &mut Vec<Undo>,
 ) -> Result<String, String> {
     let account = whole(world, &add.node, &add.user);
-    let remove = json!({ "op": "account-remove", "account": account });
-    undo.push(Undo::Admin { node: add.node.clone(), service: "mail", requests: vec![remove] });
+    // An account of the lab only gets another password for a while.
+    let back = match world.plan.account(&account) {
+        Some(known) => {
+            json!({ "op": "account-add", "account": account, "password": known.password })
+        }
+        None => json!({ "op": "account-remove", "account": account }),
+    };
+    undo.push(Undo::Admin { node: add.node.clone(), service: "mail", requests: vec![back] });
     let request = json!({ "op": "account-add", "account": account, "password": add.password });
     admin(world, &add.node, "mail", request).await?;
     Ok(format!("{account} has an account"))
@@ -256,13 +262,28 @@ async fn remove_user(
     undo: &mut Vec<Undo>,
 ) -> Result<String, String> {
     let account = whole(world, &remove.node, &remove.user);
-    let known = world.plan.account(&account);
-    let password = known.map(|known| known.password.clone()).ok_or_else(|| {
-        format!("{account} is no account of the lab, so it could not be put back: remove another")
-    })?;
-    let add = json!({ "op": "account-add", "account": account, "password": password });
-    undo.push(Undo::Admin { node: remove.node.clone(), service: "mail", requests: vec![add] });
     let request = json!({ "op": "account-remove", "account": account });
+    // What an earlier step has added is gone for good, as it was before the scenario.
+    let added = undo.iter().position(|done| {
+        matches!(done, Undo::Admin { node, requests, .. }
+            if *node == remove.node && requests.first() == Some(&request))
+    });
+    match (added, world.plan.account(&account)) {
+        (Some(at), _) => {
+            undo.remove(at);
+        }
+        (None, Some(known)) => {
+            let add =
+                json!({ "op": "account-add", "account": account, "password": known.password });
+            let node = remove.node.clone();
+            undo.push(Undo::Admin { node, service: "mail", requests: vec![add] });
+        }
+        (None, None) => {
+            return Err(format!(
+                "{account} is no account of the lab, and no step before this one added it"
+            ));
+        }
+    }
     admin(world, &remove.node, "mail", request).await?;
     Ok(format!("{account} has no account"))
 }

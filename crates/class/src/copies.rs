@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use engine::{Engine, Instance};
+use engine::{EXPIRES, Engine, Instance};
 use serde::Serialize;
 
 use crate::roster::Student;
@@ -11,9 +11,6 @@ use crate::roster::Student;
 pub const CLASS: &str = "class";
 /// The label with the student, as JSON.
 pub const STUDENT: &str = "student";
-/// The label with the second (since the epoch) after which the copy is forgotten.
-pub const EXPIRES: &str = "expires";
-
 /// One student's copy.
 #[derive(Clone, Debug, Serialize)]
 pub struct Copy {
@@ -34,11 +31,6 @@ impl Copy {
         let student = serde_json::from_str(instance.labels.get(STUDENT)?).ok()?;
         let expires = instance.labels.get(EXPIRES).and_then(|text| text.parse().ok());
         Some(Self { student, class, instance, expires })
-    }
-
-    /// Whether its time is over.
-    pub fn expired(&self, now: i64) -> bool {
-        self.expires.is_some_and(|end| end <= now)
     }
 }
 
@@ -63,7 +55,7 @@ pub fn instance_name(class: &str, student: &Student) -> String {
 /// The engine's.
 pub async fn list(engine: &dyn Engine, class: Option<&str>) -> engine::Result<Vec<Copy>> {
     let mut copies: Vec<Copy> = engine
-        .instances()
+        .known()
         .await?
         .into_iter()
         .filter_map(Copy::of)
@@ -71,4 +63,18 @@ pub async fn list(engine: &dyn Engine, class: Option<&str>) -> engine::Result<Ve
         .collect();
     copies.sort_by(|a, b| (&a.class, a.student.number).cmp(&(&b.class, b.student.number)));
     Ok(copies)
+}
+
+/// Removes every copy whose time is over: the names of those that are gone. One that cannot be
+/// removed is left to the next who looks.
+///
+/// # Errors
+/// The engine's, when it cannot list its instances.
+pub async fn remove_expired(engine: &dyn Engine, now: i64) -> engine::Result<Vec<String>> {
+    let all = engine.known().await?;
+    let over = all.into_iter().filter(|instance| instance.expired(now));
+    let removed = futures::future::join_all(over.map(|instance| async move {
+        engine.remove(&instance.name, &|_| {}).await.ok().map(|_| instance.name)
+    }));
+    Ok(removed.await.into_iter().flatten().collect())
 }

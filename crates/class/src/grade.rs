@@ -2,8 +2,7 @@
 //! journal until all are there, so that an interrupted grading goes on where it stopped.
 
 use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use checks::{Report, Verdict};
 use deploy::Document;
@@ -13,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::copies::Copy;
+use crate::journal::Journal;
 use crate::roster::Student;
 
 /// One student's result.
@@ -95,8 +95,11 @@ pub struct Options {
     pub scenarios: bool,
     /// Copies graded at once.
     pub parallel: usize,
-    /// Where results are kept until all are there; nowhere where absent.
+    /// Where results are kept; nowhere where absent.
     pub journal: Option<PathBuf>,
+    /// Results that are not older than this second (since the epoch) are taken over from an
+    /// earlier grading instead of graded again.
+    pub since: Option<i64>,
     /// Stops it.
     pub cancel: CancellationToken,
 }
@@ -109,52 +112,62 @@ pub async fn grade(
     options: &Options,
     tell: &(dyn Fn(&Row) + Send + Sync),
 ) -> Grades {
+    let journal = options.journal.as_ref().map(|path| Journal::open(path, &options.how()));
     let mut done: BTreeMap<String, Row> = BTreeMap::new();
-    if let Some(path) = &options.journal {
-        for row in read_journal(path) {
-            // Graded already by the run that was interrupted, and the copy is still the same one.
-            if copies.iter().any(|copy| copy.instance.name == row.instance && row.error.is_none()) {
-                tell(&row);
-                done.insert(row.instance.clone(), row);
-            }
+    for copy in &copies {
+        let kept = journal.as_ref().and_then(|journal| journal.row(&copy.instance, options.since));
+        if let Some(row) = kept {
+            tell(&row);
+            done.insert(row.instance.clone(), row);
         }
     }
     let order: Vec<String> = copies.iter().map(|copy| copy.instance.name.clone()).collect();
     let todo: Vec<Copy> =
         copies.into_iter().filter(|copy| !done.contains_key(&copy.instance.name)).collect();
     let mut work = futures::stream::iter(todo)
-        .map(|copy| async move { grade_one(engine, copy, options).await })
+        .map(|copy| async move {
+            let created = copy.instance.created;
+            (created, grade_one(engine, copy, options).await)
+        })
         .buffer_unordered(options.parallel.max(1));
     let mut interrupted = false;
     loop {
-        let row = tokio::select! {
+        let next = tokio::select! {
             biased;
-            row = work.next() => row,
+            next = work.next() => next,
             () = options.cancel.cancelled(), if !interrupted => {
                 // Each running verification sees the same token, puts its lab back and ends.
                 interrupted = true;
                 continue;
             }
         };
-        let Some(row) = row else { break };
+        let Some((created, row)) = next else { break };
         if row.report.as_ref().is_some_and(|report| report.interrupted) {
             interrupted = true;
             continue;
         }
         tell(&row);
-        if let Some(path) = &options.journal {
-            append_journal(path, &row);
+        if let Some(journal) = &journal {
+            journal.add(created, &row);
         }
         done.insert(row.instance.clone(), row);
     }
-    if let (false, Some(path)) = (interrupted, &options.journal) {
-        let _ = std::fs::remove_file(path);
+    if let (false, Some(journal)) = (interrupted, &journal) {
+        journal.close(&order);
     }
     let rows = order.iter().filter_map(|name| done.remove(name)).collect();
     Grades { schema: 1, class: class.to_owned(), rows, interrupted }
 }
 
-async fn grade_one(engine: &dyn Engine, copy: Copy, options: &Options) -> Row {
+impl Options {
+    /// What of the options decides about a result: one of another kind is none.
+    fn how(&self) -> String {
+        format!("{}|{}", self.scenarios, self.only.join("|"))
+    }
+}
+
+/// Grades one copy.
+pub async fn grade_one(engine: &dyn Engine, copy: Copy, options: &Options) -> Row {
     let instance = copy.instance.name.clone();
     let student = copy.student;
     let plan = match Document::of(engine, &instance).await {
@@ -178,39 +191,16 @@ async fn grade_one(engine: &dyn Engine, copy: Copy, options: &Options) -> Row {
     Row { student, instance, report: Some(report), error }
 }
 
-fn read_journal(path: &Path) -> Vec<Row> {
-    let text = std::fs::read_to_string(path).unwrap_or_default();
-    // A line cut off in the middle is what an interruption leaves.
-    text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
-}
-
-fn append_journal(path: &Path, row: &Row) {
-    let Ok(line) = serde_json::to_string(row) else { return };
-    if let Some(folder) = path.parent() {
-        let _ = std::fs::create_dir_all(folder);
-    }
-    if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
-        let _ = writeln!(file, "{line}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_journal_survives_a_cut_line() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/class.jsonl");
+    fn an_error_is_no_zero() {
         let student = crate::roster::counted(1).remove(0);
         let row = Row { student, instance: "x-s01".into(), report: None, error: Some("no".into()) };
-        append_journal(&path, &row);
-        let mut file = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
-        write!(file, "{{\"student\":").unwrap();
-        let rows = read_journal(&path);
-        assert_eq!(rows.len(), 1);
-        assert_eq!(rows[0].earned(), None);
-        let grades = Grades { rows, schema: 1, class: "x".into(), interrupted: false };
+        assert_eq!(row.earned(), None);
+        let grades = Grades { rows: vec![row], schema: 1, class: "x".into(), interrupted: false };
         assert_eq!(grades.exit_code(), 3);
     }
 }

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 
 /// Rows that a list may have.
 const MAX_ROWS: usize = 5_000;
+/// Columns that a list may have.
+const MAX_COLUMNS: usize = 200;
 /// Letters that a cell may have.
 const MAX_CELL: usize = 1_000;
 
@@ -55,6 +57,23 @@ impl Student {
         fields.chain(own).map(|(name, value)| (format!("student.{name}"), value)).collect()
     }
 
+    /// Whether a student that did not come from a roster (but from a hand-in) could be one of it.
+    ///
+    /// # Errors
+    /// A sentence.
+    pub fn check(&self) -> Result<(), String> {
+        let text =
+            |text: &str| text.chars().count() <= MAX_CELL && !text.chars().any(char::is_control);
+        if self.slug.is_empty() || self.slug != slug(&self.id) {
+            return Err("the student's id and instance do not belong together".into());
+        }
+        let all = self.fields.iter().all(|(name, value)| text(name) && text(value));
+        if !text(&self.id) || !all || self.fields.len() > MAX_COLUMNS {
+            return Err("the student is not of a roster".into());
+        }
+        Ok(())
+    }
+
     /// The student's name for people: the column `name` where there is one.
     pub fn title(&self) -> &str {
         self.fields.get("name").filter(|name| !name.is_empty()).unwrap_or(&self.id)
@@ -70,9 +89,7 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Student>, Vec<Problem>> {
     let text = std::str::from_utf8(bytes)
         .map_err(|_| whole("the roster is not UTF-8; save it as \"CSV UTF-8\""))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A spreadsheet in most of Europe writes semicolons.
-    let first = text.lines().next().unwrap_or_default();
-    let delimiter = if first.contains(';') && !first.contains(',') { b';' } else { b',' };
+    let delimiter = delimiter(text.lines().next().unwrap_or_default());
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)
         .flexible(true)
@@ -149,9 +166,20 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Student>, Vec<Problem>> {
     if problems.is_empty() { Ok(students) } else { Err(problems) }
 }
 
+/// A spreadsheet in most of Europe writes semicolons, and "Unicode text" has tabs: what makes `id` a
+/// column of the header separates.
+fn delimiter(header: &str) -> u8 {
+    let is_id = |cell: &str| cell.trim().trim_matches('"').trim() == "id";
+    let columns = |mark: char| header.split(mark).filter(|cell| is_id(cell)).count();
+    [',', ';', '\t'].into_iter().find(|mark| columns(*mark) > 0).map_or(b',', |mark| mark as u8)
+}
+
 fn check_header(header: &csv::StringRecord) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut wrong = |message: String| problems.push(Problem { line: 1, message });
+    if header.len() > MAX_COLUMNS {
+        wrong(format!("a roster has at most {MAX_COLUMNS} columns"));
+    }
     for (index, name) in header.iter().enumerate() {
         if name.is_empty() {
             wrong(format!("column {} has no name", index + 1));
@@ -268,6 +296,25 @@ mod tests {
         assert!(told[2].0 == 5 && told[2].1.contains("1 cells"));
         assert!(told[3].0 == 6 && told[3].1.contains("no letter or digit"));
         assert!(told[4].0 == 7 && told[4].1.contains("line end"));
+    }
+
+    #[test]
+    fn what_spreadsheets_write_is_read() {
+        // A comma in a heading, quotes, blanks, a tab between the cells.
+        for text in [
+            "id;\"comment\"\n a1 ;\"one; two, \"\"three\"\"\"\n",
+            "id,comment\na1,\"one; two, \"\"three\"\"\"\n",
+            "id\tcomment\r\na1\tone; two, \"\"three\"\"\r\n",
+        ] {
+            let students = parse(text.as_bytes()).unwrap();
+            assert_eq!(students[0].id, "a1", "{text}");
+            assert!(students[0].fields["comment"].starts_with("one; two, "), "{text}");
+        }
+        let formula = parse("id,name\n=1+1,@SUM(A1)\n".as_bytes()).unwrap();
+        assert_eq!(formula[0].slug, "1-1");
+        assert_eq!(formula[0].check(), Ok(()));
+        // The seed is a promise over versions: choices made of it must not change.
+        assert_eq!(counted(1)[0].seed("lab06"), 2_617_159_679_440_059);
     }
 
     #[test]

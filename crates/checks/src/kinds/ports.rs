@@ -81,33 +81,24 @@ pub async fn attempt(world: &World<'_>, check: &Ports, attempt: &Attempt) -> See
 fn note(item: &serde_json::Value, seen: &mut BTreeSet<String>) -> Result<(), Unasked> {
     let batch: packets::Batch = serde_json::from_value(item.clone())
         .map_err(|error| Unasked::Trouble(format!("the capture is not understood: {error}")))?;
-    for frame in &batch.frames {
-        seen.extend(ports_of(&frame.data));
+    for frame in batch.frames() {
+        seen.extend(ports_of(frame.data));
     }
     Ok(())
 }
 
-/// `tcp/25` for each well-known end of an Ethernet frame's TCP or UDP, and the protocol's name
-/// alone for ARP and ICMP.
+/// `tcp/25` for each end of a frame of TCP or UDP, and the protocol's name alone for ARP and ICMP.
 fn ports_of(frame: &[u8]) -> Vec<String> {
-    let Some(kind) = frame.get(12..14) else { return Vec::new() };
-    if kind == [8, 6] {
+    let found = packets::dissect::dissect(frame);
+    if found.arp.is_some() {
         return vec!["arp".into()];
     }
-    let Some(packet) = frame.get(14..).filter(|_| kind == [8, 0]) else { return Vec::new() };
-    let (Some(first), Some(protocol)) = (packet.first(), packet.get(9)) else { return Vec::new() };
-    let name = match protocol {
-        1 => return vec!["icmp".into()],
-        6 => "tcp",
-        17 => "udp",
-        _ => return Vec::new(),
-    };
-    let start = usize::from(first & 15) * 4;
-    let Some([a, b, c, d]) = packet.get(start..start + 4) else { return Vec::new() };
-    [u16::from_be_bytes([*a, *b]), u16::from_be_bytes([*c, *d])]
-        .iter()
-        .map(|port| format!("{name}/{port}"))
-        .collect()
+    if found.icmp.is_some() {
+        return vec!["icmp".into()];
+    }
+    let transport = if found.tcp.is_some() { "tcp" } else { "udp" };
+    let Some((source, destination)) = found.ports() else { return Vec::new() };
+    [source, destination].iter().map(|port| format!("{transport}/{port}")).collect()
 }
 
 #[cfg(test)]
@@ -117,11 +108,15 @@ mod tests {
     #[test]
     fn ports_are_read_out_of_frames_of_any_length() {
         let mut frame = vec![0; 12];
-        frame.extend([8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0]);
+        frame.extend([8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0, 0]);
         frame.extend([10, 0, 0, 1, 10, 0, 0, 2, 0x9c, 0x40, 0, 25]);
+        frame.extend([0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 0, 0, 0, 0, 0, 0]);
         assert_eq!(ports_of(&frame), ["tcp/40000", "tcp/25"]);
         for cut in 0..frame.len() {
             assert!(ports_of(&frame[..cut]).is_empty(), "{cut}");
         }
+        frame[23] = 17;
+        frame[38..40].copy_from_slice(&20_u16.to_be_bytes());
+        assert_eq!(ports_of(&frame), ["udp/40000", "udp/25"]);
     }
 }

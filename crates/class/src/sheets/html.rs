@@ -13,10 +13,11 @@ h1{font-size:1.35rem;margin:0 0 .3rem}p{margin:.2rem 0 1rem;color:#4a5868}\
 .wall{overflow-x:auto}table{border-collapse:collapse}\
 th,td{border:1px solid #d7dde4;padding:.25rem .5rem;text-align:left;white-space:nowrap}\
 thead th{vertical-align:bottom;font-weight:600;background:#f4f6f8}\
-thead th.check{height:11rem;padding:0;min-width:2rem}\
-thead th.check div{writing-mode:vertical-rl;transform:rotate(180deg);max-height:10.5rem;overflow:hidden;\
+thead th.check{height:16rem;padding:0;min-width:2rem}\
+thead th.check div{writing-mode:vertical-rl;transform:rotate(180deg);max-height:15.5rem;overflow:hidden;\
 text-overflow:ellipsis;padding:.4rem .3rem;font-weight:500}\
-tbody th{position:sticky;left:0;background:#fff}td.v{text-align:center;cursor:default}\
+tbody th,thead th:first-child{position:sticky;left:0;z-index:1;max-width:min(22rem,38vw);overflow:hidden;text-overflow:ellipsis}\
+tbody th{background:#fff}td.v{text-align:center;cursor:default}\
 .pass{background:#c9ebd3}.fail{background:#f6cccc}.blocked,.error{background:#fbe8c0}\
 td.n{text-align:right;font-variant-numeric:tabular-nums}\
 details{margin:.3rem 0}summary{cursor:pointer}li{margin:.15rem 0}\
