@@ -7,6 +7,7 @@
 //! | 2 | the lab or the command line is wrong; nothing was touched |
 //! | 3 | the engine, or labctl itself, failed |
 //! | 4 | nothing to run |
+//! | 5 | a part was done: some of a class have what was asked for, others not |
 //! | 130 | interrupted |
 
 use std::fmt::Write as _;
@@ -19,6 +20,8 @@ pub const INVALID: u8 = 2;
 pub const ENGINE: u8 = 3;
 /// There was nothing to run.
 pub const NOTHING: u8 = 4;
+/// Done for some of a class, not for all.
+pub const PARTLY: u8 = 5;
 /// Interrupted.
 pub const INTERRUPTED: u8 = 130;
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{LabFile, Selection};
+use super::{Isolation, LabFile, Selection};
 
 /// One copy of a lab for each student.
 #[derive(Debug, Args)]
@@ -32,6 +32,38 @@ pub struct Roster {
     pub count: Option<usize>,
 }
 
+/// How copies are started.
+#[derive(Clone, Debug, Args)]
+pub struct Starting {
+    /// How copies are kept apart; by default a pod each, and as they are where the class runs already
+    #[arg(long, value_enum)]
+    pub isolation: Option<Isolation>,
+    /// Start without what the lab file marks as the student's work (`todo:`)
+    #[arg(long)]
+    pub exercise: bool,
+    /// Memory of a copy in MB
+    #[arg(long, value_name = "MB")]
+    pub memory: Option<u64>,
+    /// Processes of a copy
+    #[arg(long, value_name = "N")]
+    pub processes: Option<u32>,
+    /// Share of a processor
+    #[arg(long, value_name = "SHARE")]
+    pub cpu: Option<f64>,
+    /// Disk of a copy in MB
+    #[arg(long, value_name = "MB")]
+    pub disk: Option<u64>,
+    /// Hours after which the copies are forgotten and removed
+    #[arg(long, value_name = "HOURS")]
+    pub ttl: Option<f64>,
+    /// Copies started at once
+    #[arg(long, default_value_t = 4)]
+    pub parallel: usize,
+    /// How long the nodes of a copy may take, in seconds
+    #[arg(long, default_value_t = 120)]
+    pub wait: u64,
+}
+
 /// How it is graded.
 #[derive(Clone, Debug, Args)]
 pub struct Grading {
@@ -50,6 +82,9 @@ pub struct Grading {
     /// Forget what an interrupted grading has done
     #[arg(long)]
     pub again: bool,
+    /// Take over results that are not older: a time ago (2h) or a moment (2026-05-04T10:00)
+    #[arg(long, value_name = "TIME", conflicts_with = "again")]
+    pub since: Option<String>,
     /// Write results: .csv, moodle.csv, .xlsx, .json, .xml (JUnit) or .html
     #[arg(long, value_name = "FILE")]
     pub report: Vec<PathBuf>,
@@ -67,27 +102,8 @@ pub enum ClassVerb {
         lab: LabFile,
         #[command(flatten)]
         roster: Roster,
-        /// Memory of a copy in MB
-        #[arg(long, value_name = "MB")]
-        memory: Option<u64>,
-        /// Processes of a copy
-        #[arg(long, value_name = "N")]
-        processes: Option<u32>,
-        /// Share of a processor
-        #[arg(long, value_name = "SHARE")]
-        cpu: Option<f64>,
-        /// Disk of a copy in MB
-        #[arg(long, value_name = "MB")]
-        disk: Option<u64>,
-        /// Hours after which the copies count as forgotten and `labctl gc` removes them
-        #[arg(long, value_name = "HOURS")]
-        ttl: Option<f64>,
-        /// Copies started at once
-        #[arg(long, default_value_t = 4)]
-        parallel: usize,
-        /// How long the nodes of a copy may take, in seconds
-        #[arg(long, default_value_t = 120)]
-        wait: u64,
+        #[command(flatten)]
+        options: Starting,
     },
     /// Show the copies
     Status,
@@ -115,6 +131,12 @@ pub enum ClassVerb {
         /// Grade hand-ins of this folder instead of running copies
         #[arg(long, value_name = "FOLDER")]
         from: Option<PathBuf>,
+        /// Judge hand-ins by this lab file instead of the lab that is in the archive
+        #[arg(long, value_name = "FILE", requires = "from")]
+        lab: Option<PathBuf>,
+        /// A variable of the lab file
+        #[arg(long, value_name = "KEY=VALUE", requires = "lab")]
+        set: Vec<String>,
     },
     /// Put a student's copy back to the beginning
     Reset {
@@ -134,10 +156,17 @@ pub enum ClassVerb {
     Restore {
         /// The folder
         from: PathBuf,
+        /// Hours after which the copies are forgotten and removed
+        #[arg(long, value_name = "HOURS")]
+        ttl: Option<f64>,
         /// Copies at once
         #[arg(long, default_value_t = 4)]
         parallel: usize,
     },
     /// Remove all copies
-    Down,
+    Down {
+        /// Only these students'
+        #[arg(long, value_name = "ID")]
+        student: Vec<String>,
+    },
 }

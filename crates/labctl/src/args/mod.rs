@@ -18,7 +18,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
         labctl verify                      run the checks again\n  \
         labctl down                        remove everything\n\n\
         Exit codes: 0 done, 1 a check failed, 2 the lab or the command line is wrong, 3 the engine \
-        failed, 4 nothing to run, 130 interrupted."
+        failed, 4 nothing to run, 5 done for some of a class only, 130 interrupted."
 )]
 pub struct Args {
     /// What holds for every verb.
@@ -75,6 +75,15 @@ pub enum EngineChoice {
     Docker,
     /// Linux namespaces, no Docker needed
     Embedded,
+}
+
+/// How an instance is kept apart on Docker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Isolation {
+    /// Each node a container
+    Nodes,
+    /// One container holds the whole lab; the embedded engine always works so
+    Pod,
 }
 
 /// A form of output.
@@ -149,9 +158,15 @@ pub enum Verb {
     Up {
         #[command(flatten)]
         lab: LabFile,
+        /// Start without what the lab file marks as the student's work (`todo:`); implies --no-verify
+        #[arg(long)]
+        exercise: bool,
         /// Do not run the checks
         #[arg(long)]
         no_verify: bool,
+        /// How a new lab is kept apart; by default nodes, and what it has where it runs already
+        #[arg(long, value_enum, env = "LABCTL_ISOLATION", hide_env = true)]
+        isolation: Option<Isolation>,
         /// How long the nodes may take to get ready, in seconds
         #[arg(long, value_name = "SECONDS", default_value_t = 60)]
         wait: u64,
@@ -288,6 +303,31 @@ pub enum Verb {
         /// What to do; without it the state is shown
         #[arg(value_enum)]
         state: Option<OnOff>,
+    },
+    /// Set up a host: its addresses, gateway, DNS servers, mail program
+    #[command(
+        after_help = "Settings: address=ADDRESS[/PREFIX]|dhcp|none (address.NETWORK= where there are \
+            several), gateway=ADDRESS|none, dns=ADDRESS,ADDRESS|none, search=DOMAIN|none, and mail.address, \
+            mail.user, mail.password, mail.outgoing, mail.incoming, mail.name, mail.security \
+            (plain, starttls, tls), mail.fetch (pop3, imap).\n\n\
+            Examples:\n  labctl config pc0\n  labctl config pc0 address=192.168.1.4 dns=192.168.1.5\n  \
+            labctl config pc0 mail.address=client1@mail.com mail.password=admin"
+    )]
+    Config {
+        /// The node
+        node: String,
+        /// What to set; without it everything is shown
+        #[arg(value_name = "KEY=VALUE")]
+        settings: Vec<String>,
+    },
+    /// A hint for a check that fails
+    #[command(after_help = "Examples:\n  labctl hint\n  labctl hint 'PC0 mails PC1'")]
+    Hint {
+        /// A check's name, or a part of it; the first that fails by default
+        check: Option<String>,
+        /// The hints of all checks that fail
+        #[arg(long)]
+        all: bool,
     },
     /// Pull a cable, plug it in, or make it bad
     #[command(

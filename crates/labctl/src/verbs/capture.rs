@@ -1,6 +1,6 @@
 //! `labctl capture`: the packets on links as pcapng, as they come.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +16,8 @@ use crate::{interrupt, output};
 
 /// A frame waits so long for what other nodes say of it.
 const LATE: Duration = Duration::from_millis(300);
+/// What is written at once, in bytes.
+const WRITE_BUFFER: usize = 256 << 10;
 /// Bytes kept of each frame.
 pub const SNAPLEN: u32 = 65_535;
 
@@ -41,55 +43,107 @@ pub async fn run(
         Some(path) if !to_stdout => Box::new(std::fs::File::create(path)?),
         _ => Box::new(std::io::stdout()),
     };
-    let mut writer = pcapng::Writer::new(file, SNAPLEN, &plan.title)?;
+    // What is written goes out at each tick: many frames are one write.
+    let file = std::io::BufWriter::with_capacity(WRITE_BUFFER, file);
+    let writer = pcapng::Writer::new(file, SNAPLEN, &plan.title)?;
+    let mut recording = Recording { writer, plan: &plan, filter, count, written: 0, at_ns: 0 };
     let mut sniffer = Sniffer::start(taps, SNAPLEN).await.map_err(refused)?;
     if !to_stdout && !context.global.quiet {
         output::tell("capturing; Ctrl-C ends it");
     }
     let stop = interrupt::token();
     let mut joiner = Joiner::default();
-    let mut written = 0_u64;
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     loop {
         let last = tokio::select! {
             () = stop.cancelled() => true,
+            _ = tick.tick() => false,
             batch = sniffer.next() => match batch {
-                Some((node, batch)) => { joiner.push(&node, batch); continue }
+                Some((node, batch)) => {
+                    joiner.push(&node, batch);
+                    if !joiner.is_full() {
+                        continue;
+                    }
+                    false
+                }
                 None => true,
             },
-            _ = tick.tick() => false,
         };
-        let before = if last { u64::MAX } else { ago(LATE) };
+        let before = if last || joiner.is_full() { u64::MAX } else { ago(LATE) };
+        let result = recording.take(&mut joiner, before);
+        let last = last || recording.is_full();
+        match result.and_then(|()| if last { recording.end(&joiner) } else { Ok(()) }) {
+            // Who reads has enough: `labctl capture | tshark -c 10`.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(0),
+            other => other?,
+        }
+        if last {
+            break;
+        }
+    }
+    if !context.global.quiet {
+        let dropped = joiner.dropped();
+        let dropped = if dropped > 0 { format!(", {dropped} dropped") } else { String::new() };
+        output::complain(&format!("{} packets{dropped}", recording.written));
+    }
+    Ok(0)
+}
+
+/// The file that is written.
+struct Recording<'a, W> {
+    writer: pcapng::Writer<W>,
+    plan: &'a Plan,
+    filter: Filter,
+    count: Option<u64>,
+    written: u64,
+    at_ns: u64,
+}
+
+impl<W: Write> Recording<'_, W> {
+    fn is_full(&self) -> bool {
+        self.count.is_some_and(|count| self.written >= count)
+    }
+
+    /// Writes what is older than `before`, and the keys that it is read with before it.
+    fn take(&mut self, joiner: &mut Joiner, before: u64) -> std::io::Result<()> {
+        let keys = keys(&joiner.keys());
+        if !keys.is_empty() {
+            self.writer.tls_keys(&keys)?;
+        }
         for sighting in joiner.take(before) {
+            self.at_ns = sighting.at_ns;
             let found = dissect(&sighting.data);
-            if !filter.passes(&sighting, &found) || count.is_some_and(|count| written >= count) {
+            if self.is_full() || !self.filter.passes(&sighting, &found) {
                 continue;
             }
             let (from, to) = found.macs.unwrap_or_default();
-            let comment = format!("{} → {}: {}", who(&plan, from), who(&plan, to), found.info);
-            writer.packet(&pcapng::Packet {
+            let (from, to) = (who(self.plan, from), who(self.plan, to));
+            let comment = format!("{from} → {to}: {}", found.info);
+            self.writer.packet(&pcapng::Packet {
                 interface: &sighting.network,
                 at_ns: sighting.at_ns,
                 data: &sighting.data,
                 length: sighting.length,
                 comment: Some(&comment),
             })?;
-            written += 1;
+            self.written += 1;
         }
-        writer.flush()?;
-        if last || count.is_some_and(|count| written >= count) {
-            break;
+        self.writer.flush()
+    }
+
+    /// Tells in the file what was dropped.
+    fn end(&mut self, joiner: &Joiner) -> std::io::Result<()> {
+        for (network, dropped) in joiner.dropped_on() {
+            self.writer.dropped(network, self.at_ns, dropped)?;
         }
+        self.writer.flush()
     }
-    if !context.global.quiet {
-        let dropped = if joiner.dropped > 0 {
-            format!(", {} dropped", joiner.dropped)
-        } else {
-            String::new()
-        };
-        output::complain(&format!("{written} packets{dropped}"));
-    }
-    Ok(0)
+}
+
+/// The lines of a key log that are such: a node may write what it likes.
+fn keys(lines: &str) -> String {
+    let good = lines.lines().filter(|line| packets::tls::KeyLog::is_line(line));
+    good.flat_map(|line| [line, "\n"]).collect()
 }
 
 /// The nodes and networks to listen on: `NODE`, `NODE:NETWORK`; all where there are none.

@@ -12,7 +12,7 @@ pub async fn run(context: &Context, file: Option<&Path>, all: bool) -> Outcome {
     let mut work: Vec<(Shared, String)> = Vec::new();
     if all {
         for engine in context.engines().await? {
-            for instance in engine.instances().await? {
+            for instance in engine.known().await? {
                 work.push((engine.clone(), instance.name));
             }
         }

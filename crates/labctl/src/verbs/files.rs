@@ -20,7 +20,7 @@ pub async fn plan(context: &Context, file: &LabFile, detailed: bool) -> Outcome 
     // With a running instance of that name it is told what `up` would do.
     let mut changes = None;
     for engine in context.engines().await.unwrap_or_default() {
-        let Ok(instances) = engine.instances().await else { continue };
+        let Ok(instances) = engine.known().await else { continue };
         if instances.iter().any(|one| one.name == instance) {
             let document = Document::for_instance(engine.as_ref(), &instance, plan.clone()).await?;
             changes = Some(engine.changes(&document.deployment(&instance)?).await?);
@@ -62,7 +62,7 @@ pub fn render(context: &Context, file: &LabFile, node: Option<&str>) -> Outcome 
         });
     }
     let document = Document::new(plan)?;
-    let Document { plan, secrets } = &document;
+    let Document { plan, secrets, .. } = &document;
     let mut configs = BTreeMap::new();
     for one in plan.nodes.iter().filter(|one| node.is_none_or(|name| name == one.name)) {
         let config = ::lab::render::node_config(plan, &one.name, secrets)

@@ -6,6 +6,7 @@ use crate::output;
 
 /// Runs the verb.
 pub async fn run(context: &Context) -> Outcome {
+    context.remove_expired().await;
     let mut gone = Vec::new();
     for engine in context.engines().await? {
         gone.extend(engine.collect_garbage().await?);

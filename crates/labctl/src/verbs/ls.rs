@@ -15,6 +15,7 @@ struct Row {
 
 /// Runs the verb.
 pub async fn run(context: &Context) -> Outcome {
+    context.remove_expired().await;
     let mut rows = Vec::new();
     for engine in context.engines().await? {
         for instance in engine.instances().await? {

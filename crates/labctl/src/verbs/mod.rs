@@ -4,12 +4,14 @@ mod admin;
 mod capture;
 mod class;
 mod completion;
+mod config;
 mod doctor;
 mod down;
 mod exec;
 mod files;
 mod forward;
 mod gc;
+mod hint;
 mod lab;
 mod link;
 mod logs;
@@ -42,10 +44,13 @@ pub async fn run(args: Args) -> Outcome {
     let context = Context { global: args.global };
     let context = &context;
     match args.verb {
-        Verb::Up { lab, no_verify, wait, selection } => {
+        Verb::Up { lab, exercise, no_verify, isolation, wait, selection } => {
             let wait = Duration::from_secs(wait);
-            up::run(context, &lab, up::Options { verify: !no_verify, wait, selection }).await
+            let options = up::Options { verify: !no_verify, isolation, wait, selection, exercise };
+            up::run(context, &lab, options).await
         }
+        Verb::Config { node, settings } => config::run(context, &node, &settings).await,
+        Verb::Hint { check, all } => hint::run(context, check.as_deref(), all).await,
         Verb::Down { file, all } => down::run(context, file.as_deref(), all).await,
         Verb::Verify { lab, selection, watch } => {
             verify::run(context, &lab, &selection, watch).await

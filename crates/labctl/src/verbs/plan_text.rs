@@ -60,6 +60,9 @@ fn node(out: &mut String, node: &Node) {
     if let Some(gateway) = node.gateway {
         let _ = writeln!(out, "  default gateway {gateway}");
     }
+    if let Some(routing) = node.routing.filter(|_| node.is_router()) {
+        let _ = writeln!(out, "  routing {routing}");
+    }
     for route in &node.routes {
         let _ = writeln!(out, "  {}route {} via {}", star(route.derived), route.to, route.via);
     }
@@ -75,12 +78,46 @@ fn node(out: &mut String, node: &Node) {
         for pool in &dhcp.pools {
             let router =
                 pool.router.map(|router| format!(", gateway {router}")).unwrap_or_default();
-            let _ = writeln!(out, "  dhcp: pool {} of {}{router}", pool.name, pool.subnet);
+            let ranges: Vec<String> = pool.ranges.iter().map(ToString::to_string).collect();
+            let ranges =
+                if ranges.is_empty() { String::new() } else { format!(" ({})", ranges.join(", ")) };
+            let servers: Vec<String> = pool.dns.iter().map(ToString::to_string).collect();
+            let servers = if servers.is_empty() {
+                String::new()
+            } else {
+                format!(", dns {}", servers.join(" "))
+            };
+            let _ = writeln!(
+                out,
+                "  dhcp: pool {} of {}{ranges}{router}{servers}",
+                pool.name, pool.subnet
+            );
+            for (mac, address, whose) in &pool.reservations {
+                let _ = writeln!(out, "    {address} for {whose} ({mac})");
+            }
+        }
+        for (network, servers) in &dhcp.relay {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            let _ = writeln!(out, "  dhcp: relays {network} to {}", servers.join(", "));
         }
     }
     if let Some(dns) = &services.dns {
         for zone in &dns.zones {
-            let _ = writeln!(out, "  dns: {}zone {}", star(zone.derived), zone.name);
+            let of = if zone.primaries.is_empty() {
+                String::new()
+            } else {
+                let from: Vec<String> = zone.primaries.iter().map(ToString::to_string).collect();
+                format!(", copied from {}", from.join(", "))
+            };
+            let signed = if zone.dnssec { ", signed" } else { "" };
+            let _ = writeln!(out, "  dns: {}zone {}{of}{signed}", star(zone.derived), zone.name);
+            if !zone.allow_transfer.is_empty() {
+                let _ = writeln!(out, "    may be copied by {}", zone.allow_transfer.join(", "));
+            }
+            if !zone.notify.is_empty() {
+                let told: Vec<String> = zone.notify.iter().map(ToString::to_string).collect();
+                let _ = writeln!(out, "    tells {} of changes", told.join(", "));
+            }
             for record in &zone.records {
                 let _ = writeln!(
                     out,
@@ -92,6 +129,17 @@ fn node(out: &mut String, node: &Node) {
                     record.data
                 );
             }
+        }
+    }
+    if let Some(dns) = &services.dns {
+        for (zone, servers) in &dns.forward {
+            let servers: Vec<String> = servers.iter().map(ToString::to_string).collect();
+            let what = if zone == "." { "everything else" } else { zone };
+            let _ = writeln!(out, "  dns: asks {} for {what}", servers.join(", "));
+        }
+        if !dns.root_hints.is_empty() {
+            let names: Vec<&str> = dns.root_hints.iter().map(|(name, _)| name.as_str()).collect();
+            let _ = writeln!(out, "  dns: resolves from the root {}", names.join(", "));
         }
     }
     if let Some(mail) = &services.mail {

@@ -12,7 +12,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::verbs::exec::interact;
 
-/// Completes the first word by the node's commands.
+/// Completes the first word by the node's commands, and the word after `help`.
 #[derive(Helper, Highlighter, Hinter, Validator)]
 struct Commands(Vec<String>);
 
@@ -26,12 +26,14 @@ impl Completer for Commands {
         _: &LineContext<'_>,
     ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let typed = &line[..at];
+        let start = if typed.starts_with("help ") { "help ".len() } else { 0 };
+        let typed = &typed[start..];
         if typed.contains(' ') {
             return Ok((at, Vec::new()));
         }
         let fits = self.0.iter().filter(|name| name.starts_with(typed));
         Ok((
-            0,
+            start,
             fits.map(|name| Pair { display: name.clone(), replacement: format!("{name} ") })
                 .collect(),
         ))

@@ -1,11 +1,12 @@
 //! `labctl trace` and `labctl ports`: does something and tells its packets as a story.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ::lab::Plan;
 use node::request::Output;
-use packets::render::{Style, html, ladder, mermaid, ports_table};
+use packets::render::{Picture, Style, html, ladder, mermaid, ports_table};
 use packets::sniff::during;
 use packets::story::{Story, ports, tell};
 
@@ -42,7 +43,8 @@ pub async fn run(context: &Context, options: Options<'_>, action: &[String]) -> 
     story.title = format!("{}: {}", plan.title, action.join(" "));
     keep(&running, &story)?;
     if let Some(path) = options.html {
-        let page = html(&story).map_err(|error| Failure::new(INVALID, error.to_string()))?;
+        let page = html(&story, &picture(&plan))
+            .map_err(|error| Failure::new(INVALID, error.to_string()))?;
         std::fs::write(path, page)?;
     }
     if context.json() {
@@ -75,6 +77,20 @@ pub async fn table(context: &Context) -> Outcome {
         output::say(ports_table(&story).trim_end());
     }
     Ok(0)
+}
+
+/// The picture of the lab for the page, and where everything stands in it.
+fn picture(plan: &Plan) -> Picture {
+    let topology = pictures::Topology::of(plan, &BTreeMap::new());
+    let places = pictures::layout(&topology);
+    let at = |point: &pictures::Point| (point.x, point.y);
+    let nodes = topology.devices.iter().zip(&places.devices);
+    let networks = topology.segments.iter().zip(&places.segments);
+    Picture {
+        svg: pictures::svg(&topology),
+        nodes: nodes.map(|(device, point)| (device.name.clone(), at(point))).collect(),
+        networks: networks.map(|(segment, point)| (segment.name.clone(), at(point))).collect(),
+    }
 }
 
 /// Does it; exit code and what was said.

@@ -6,7 +6,7 @@ use deploy::Document;
 use engine::{Changes, Deployment};
 use serde_json::json;
 
-use crate::args::{LabFile, Selection};
+use crate::args::{Isolation, LabFile, Selection};
 use crate::context::{Context, Running, Shared};
 use crate::failure::{Failure, INTERRUPTED, Outcome};
 use crate::progress::Progress;
@@ -17,10 +17,14 @@ use crate::{interrupt, output};
 pub struct Options {
     /// Run the checks.
     pub verify: bool,
+    /// How a new instance is kept apart.
+    pub isolation: Option<Isolation>,
     /// How long the nodes may take.
     pub wait: Duration,
     /// Which checks.
     pub selection: Selection,
+    /// Without what is the student's work.
+    pub exercise: bool,
 }
 
 /// Runs the verb.
@@ -28,14 +32,23 @@ pub async fn run(context: &Context, file: &LabFile, options: Options) -> Outcome
     let plan = lab::plan(context, &file.file, &file.set)?;
     let instance = lab::instance(context.global.instance.as_deref().unwrap_or(&plan.lab))?;
     let stop = interrupt::token();
-    let engine = context.engine().await?;
-    let document = Document::for_instance(engine.as_ref(), &instance, plan).await?;
+    context.remove_expired().await;
+    let engine = context.engine_for(&instance, options.isolation).await?;
+    if options.exercise && plan.todo.is_empty() {
+        return Err(no_work(&file.file));
+    }
+    let document = Document::for_instance(engine.as_ref(), &instance, plan)
+        .await?
+        .as_exercise(options.exercise);
+    keep_exercise(&engine, &instance, options.exercise).await?;
     let deployment = document.deployment(&instance)?;
     engine.supports(&deployment).await?;
-    let existed = engine.instances().await?.iter().any(|one| one.name == instance);
+    // Its document is the first thing that an engine keeps of an instance.
+    let existed = engine.document(&instance).await?.is_some();
     let started = Instant::now();
     let progress = Progress::new(context.global.quiet);
-    let work = start(&engine, &deployment, options.wait, &progress);
+    let names = document.ready_nodes();
+    let work = start(&engine, &deployment, &names, options.wait, &progress);
     let result = tokio::select! {
         biased;
         () = stop.cancelled() => Err(Started::Failed(Failure::new(INTERRUPTED, "interrupted"))),
@@ -53,7 +66,13 @@ pub async fn run(context: &Context, file: &LabFile, options: Options) -> Outcome
         output::tell(&summary(&changes, engine.name(), started.elapsed()));
     }
     let running = Running { engine, name: instance };
-    if !options.verify {
+    if options.exercise && !context.global.quiet {
+        output::tell(
+            "This is the exercise: what is your work is still missing. `labctl hint` helps.",
+        );
+    }
+    // An exercise has not been done yet: nothing is judged before it is asked for.
+    if !options.verify || options.exercise {
         if context.json() {
             output::json(&json!({
                 "schema": 1, "instance": running.name, "engine": running.engine.name(), "changes": changes,
@@ -62,6 +81,28 @@ pub async fn run(context: &Context, file: &LabFile, options: Options) -> Outcome
         return Ok(0);
     }
     verify::check(context, &running, &document.plan, &options.selection, Some(&changes), stop).await
+}
+
+/// A lab that leaves a student nothing to do.
+pub fn no_work(file: &std::path::Path) -> Failure {
+    Failure::usage(format!("{} marks nothing as the student's work", file.display()))
+        .help("`todo:` in the lab file names the parts, such as `todo: [pc0.dns]`")
+}
+
+/// Refuses to put the solution in the place of a student's work, or the work in that of the lab.
+pub async fn keep_exercise(engine: &Shared, instance: &str, exercise: bool) -> Result<(), Failure> {
+    match Document::of(engine.as_ref(), instance).await {
+        Ok(running) if running.exercise != exercise => {
+            Err(if running.exercise {
+                Failure::usage(format!("`{instance}` runs as an exercise"))
+                .help("with --exercise it is kept as it is; `labctl down` removes it with the work done")
+            } else {
+                Failure::usage(format!("`{instance}` runs as the whole lab"))
+                .help("`labctl down` removes it; then --exercise starts it without the student's work")
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Where starting ended.
@@ -81,6 +122,7 @@ impl From<Failure> for Started {
 async fn start(
     engine: &Shared,
     deployment: &Deployment,
+    names: &[String],
     wait: Duration,
     progress: &Progress,
 ) -> Result<Changes, Started> {
@@ -88,8 +130,7 @@ async fn start(
         .apply(deployment, &progress.engine())
         .await
         .map_err(|error| Started::Failed(error.into()))?;
-    let names: Vec<String> = deployment.nodes.iter().map(|node| node.name().to_owned()).collect();
-    ready::wait_all(engine.as_ref(), &deployment.instance, &names, wait, progress)
+    ready::wait_all(engine.as_ref(), &deployment.instance, names, wait, progress)
         .await
         .map_err(Started::NotReady)?;
     Ok(changes)

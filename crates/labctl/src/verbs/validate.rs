@@ -24,16 +24,25 @@ pub fn run(context: &Context, file: &LabFile, strict: bool) -> Outcome {
     match plan {
         Some(plan) if !bad => {
             output::say(&format!(
-                "{} is right: {} nodes on {} networks, {} checks, {} scenarios{}",
+                "{} is right: {} on {}, {}, {}{}",
                 file.file.display(),
-                plan.nodes.len(),
-                plan.networks.len(),
-                plan.checks.len(),
-                plan.scenarios.len(),
-                if warnings > 0 { format!(", {warnings} warnings") } else { String::new() },
+                count(plan.nodes.len(), "node"),
+                count(plan.networks.len(), "network"),
+                count(plan.checks.len(), "check"),
+                count(plan.scenarios.len(), "scenario"),
+                if warnings > 0 {
+                    format!(", {}", count(warnings, "warning"))
+                } else {
+                    String::new()
+                },
             ));
             Ok(0)
         }
         _ => Ok(INVALID),
     }
+}
+
+/// `1 node`, `2 nodes`.
+fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

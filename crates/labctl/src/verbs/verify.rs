@@ -97,7 +97,7 @@ pub async fn check(
     Ok(if report.interrupted { INTERRUPTED } else { report.exit_code() })
 }
 
-async fn examine(
+pub async fn examine(
     context: &Context,
     running: &Running,
     plan: &Plan,
