@@ -13,7 +13,7 @@ mod common;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use common::{Labctl, engines, usable};
+use common::{Labctl, agent, engines, processes, usable};
 
 const LAB: &str = "labs/lab06.yaml";
 
@@ -37,29 +37,6 @@ fn uptimes(lab: &Labctl) -> Vec<(String, f64)> {
     let nodes = ps["nodes"].as_array().unwrap().clone();
     let of = |node: &serde_json::Value| node["status"]["uptime_s"].as_f64().unwrap_or(-1.0);
     nodes.iter().map(|node| (node["name"].to_string(), of(node))).collect()
-}
-
-/// The process number of a node's agent on the embedded engine: a child of the supervisor whose
-/// host name is the node's.
-fn agent(lab: &Labctl, node: &str) -> Option<i32> {
-    let supervisor = *processes(&format!("/{}", lab.instance)).first()?;
-    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
-    let children = std::fs::read_to_string(children).unwrap_or_default();
-    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &i32| {
-        let name = std::fs::read_to_string(format!("/proc/{pid}/root/etc/hostname"));
-        name.is_ok_and(|name| name.trim() == node)
-    })
-}
-
-/// Processes whose command line has a word that ends so.
-fn processes(end: &str) -> Vec<i32> {
-    let entries = std::fs::read_dir("/proc").unwrap().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&line).split('\0').any(|word| word.ends_with(end))
-    })
-    .collect()
 }
 
 fn kill(pid: i32) {

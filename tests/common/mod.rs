@@ -31,7 +31,8 @@ pub struct Labctl {
 }
 
 impl Labctl {
-    /// An instance named after the test and this process, so that tests run side by side.
+    /// An instance named after the test and this process, so that tests run side by side. The engine
+    /// `pod` is Docker with `--isolation pod`.
     pub fn new(engine: &'static str, test: &str) -> Self {
         Self { engine, instance: format!("{test}-{}", std::process::id()) }
     }
@@ -42,10 +43,13 @@ impl Labctl {
         command
             .args(args)
             .current_dir(root())
-            .env("LABCTL_ENGINE", self.engine)
+            .env("LABCTL_ENGINE", if self.engine == "pod" { "docker" } else { self.engine })
             .env("LABCTL_INSTANCE", &self.instance)
             .env_remove("XDG_RUNTIME_DIR")
             .stdin(Stdio::null());
+        if self.engine == "pod" {
+            command.env("LABCTL_ISOLATION", "pod");
+        }
         command
     }
 
@@ -130,6 +134,37 @@ pub fn docker(args: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// The host's process number of a node's agent.
+pub fn agent(lab: &Labctl, node: &str) -> Option<i32> {
+    if lab.engine == "docker" {
+        let instance = format!("label=labctl.instance={}", lab.instance);
+        let node = format!("label=labctl.node={node}");
+        let role = "label=labctl.role=agent";
+        let wanted = ["ps", "-q", "--filter", &instance, "--filter", &node, "--filter", role];
+        let id = docker(&wanted);
+        return docker(&["inspect", "-f", "{{.State.Pid}}", id.trim()]).trim().parse().ok();
+    }
+    // A child of the supervisor whose host name is the node's.
+    let supervisor = *processes(&format!("/{}", lab.instance)).first()?;
+    let children = format!("/proc/{supervisor}/task/{supervisor}/children");
+    let children = std::fs::read_to_string(children).unwrap_or_default();
+    children.split_whitespace().filter_map(|pid| pid.parse().ok()).find(|pid: &i32| {
+        let name = std::fs::read_to_string(format!("/proc/{pid}/root/etc/hostname"));
+        name.is_ok_and(|name| name.trim() == node)
+    })
+}
+
+/// Processes whose command line has a word that ends so.
+pub fn processes(end: &str) -> Vec<i32> {
+    let entries = std::fs::read_dir("/proc").unwrap().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    pids.filter(|pid: &i32| {
+        let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).split('\0').any(|word| word.ends_with(end))
+    })
+    .collect()
 }
 
 /// Ids of everything on Docker that carries an instance's labels.

@@ -634,11 +634,13 @@ static void reach(const char *interface, int count, char **targets)
 		else if (errno != EINPROGRESS) waits[i].fd = -1;
 	}
 	struct timespec begun, now;
+	int pending;
 	clock_gettime(CLOCK_MONOTONIC, &begun);
 	do {
 		if (poll(waits, count, 100) < 0) break;
-		for (int i = 0; i < count; i++)
-			if (waits[i].fd >= 0 && waits[i].revents) {
+		for (int i = pending = 0; i < count; i++)
+			if (waits[i].fd >= 0 && !waits[i].revents) pending++;
+			else if (waits[i].fd >= 0) {
 				int error = 0;
 				socklen_t size = sizeof error;
 				getsockopt(waits[i].fd, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -646,7 +648,7 @@ static void reach(const char *interface, int count, char **targets)
 				waits[i].fd = -1;
 			}
 		clock_gettime(CLOCK_MONOTONIC, &now);
-	} while (now.tv_sec - begun.tv_sec < 2);
+	} while (pending && now.tv_sec - begun.tv_sec < 2);
 	for (int i = 0; i < count; i++) {
 		char name[128];
 		snprintf(name, sizeof name, "tcp %s", targets[i]);
@@ -754,7 +756,7 @@ static void flood(const char *interface, long for_ms)
 /* ---- exhaustion ------------------------------------------------------------------------------ */
 
 #define MAX_PROCESSES 400
-#define MAX_MEMORY (192L << 20)
+#define MAX_MEMORY (480L << 20)
 #define MAX_DISK (96L << 20)
 #define MAX_FILES 12000
 #define MAX_DESCRIPTORS 12000
