@@ -74,6 +74,9 @@ pub struct Server {
     pub(crate) outbound: crate::relay::Outbound,
     /// Mailboxes that a POP3 session holds.
     pub(crate) pop3_locks: Mutex<HashSet<String>>,
+    /// Attempts write down what became of an entry side by side (read); an administrator's change
+    /// of the queue is alone (write), so that neither is lost in the other.
+    pub(crate) queue_changes: tokio::sync::RwLock<()>,
     verifier: Arc<Verifier>,
     listeners: tokio::sync::Mutex<BTreeMap<Protocol, Listening>>,
 }
@@ -140,6 +143,7 @@ impl Server {
             sessions: Sessions::default(),
             faults: Faults::default(),
             pop3_locks: Mutex::default(),
+            queue_changes: tokio::sync::RwLock::default(),
             verifier: Arc::default(),
             listeners: tokio::sync::Mutex::default(),
             config,

@@ -67,6 +67,7 @@ fn chosen(server: &Arc<Server>, fields: &Fields) -> Result<Vec<Arc<Envelope>>, E
 
 async fn edit(server: &Arc<Server>, fields: &Fields, edit: impl Fn(&mut Envelope, i64)) -> Answer {
     let now = headers::now();
+    let _alone = server.queue_changes.write().await;
     let changes = chosen(server, fields)?
         .iter()
         .map(|found| {
@@ -82,6 +83,7 @@ async fn edit(server: &Arc<Server>, fields: &Fields, edit: impl Fn(&mut Envelope
 async fn end(server: &Arc<Server>, fields: &Fields, notice: bool) -> Answer {
     // All at once only by name: a slip should not lose the queue.
     fields.number("id")?;
+    let _alone = server.queue_changes.write().await;
     for envelope in chosen(server, fields)? {
         queue::give_up(server, envelope.id, notice)
             .await

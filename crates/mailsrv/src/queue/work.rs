@@ -192,7 +192,8 @@ async fn settle(
     envelope.next = now.saturating_add(i64::try_from(wait).unwrap_or(i64::MAX));
     let notices = tell(server, &mut envelope, dsn_passed_on, age, now).await?;
     let done = envelope.recipients.iter().all(|r| r.state != State::Waiting);
-    // An administrator may have removed or held it meanwhile.
+    // An administrator may have removed or held it meanwhile, and does not between here and the end.
+    let _unchanged = server.queue_changes.read().await;
     let Some(present) = server.store.queued(envelope.id) else { return Ok(()) };
     envelope.held = present.held;
     let end = if done {
