@@ -54,6 +54,14 @@ if [ "$what" = compose ]; then
 import json, os, sys
 work, copies = sys.argv[1], int(sys.argv[2])
 model = json.load(open(f"{work}/model.json"))
+def security(options, at):
+    # docker-compose wants the system call filter as a file.
+    for option in options or []:
+        name, _, value = option.partition("=")
+        if name == "seccomp" and value.startswith("{"):
+            open(f"{work}/seccomp{at}.json", "w").write(value)
+            option = f"seccomp:{work}/seccomp{at}.json"
+        yield option
 for number in range(copies):
     services = {}
     for at, one in enumerate(sorted(model, key=lambda one: one["Name"])):
@@ -61,7 +69,7 @@ for number in range(copies):
         services[config["Labels"].get("labctl.node", f"n{at}")] = {
             "image": one["Image"], "entrypoint": config["Entrypoint"] or [], "command": config["Cmd"] or [],
             "cap_drop": host["CapDrop"] or [], "cap_add": host["CapAdd"] or [],
-            "security_opt": host["SecurityOpt"] or [], "tmpfs": list(host["Tmpfs"] or {}),
+            "security_opt": list(security(host["SecurityOpt"], at)), "tmpfs": list(host["Tmpfs"] or {}),
             "pids_limit": host["PidsLimit"], "mem_limit": host["Memory"],
             "networks": {"lan": {"ipv4_address": f"10.{200 + number // 250}.{number % 250}.{at + 2}"}},
         }
