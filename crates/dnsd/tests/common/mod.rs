@@ -100,7 +100,12 @@ pub fn start(mut command: Command, address: SocketAddr) -> Running {
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(address).is_err() {
+    // A socket that looks for a free port can meet itself at the one it looks for (RFC 9293 section 3.5).
+    let serves = || {
+        TcpStream::connect(address)
+            .is_ok_and(|one| one.local_addr().is_ok_and(|own| own != address))
+    };
+    while !serves() {
         if child.try_wait().unwrap().is_some() || Instant::now() > until {
             let mut text = String::new();
             let _ = child.kill();
