@@ -10,9 +10,10 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::time::{Duration, Instant};
 
+use common::terminal::Terminal;
 use common::{Labctl, agent, engines, processes, usable};
 
 const LAB: &str = "labs/lab06.yaml";
@@ -128,35 +129,14 @@ fn a_killed_labctl_leaves_a_lab_that_up_completes() {
 fn a_terminal_in_a_node_is_one() {
     for engine in engines() {
         let lab = up(engine, "terminal");
-        let size = nix::pty::Winsize { ws_row: 33, ws_col: 111, ws_xpixel: 0, ws_ypixel: 0 };
-        let pty = nix::pty::openpty(&size, None).unwrap();
-        let copy = || std::process::Stdio::from(pty.slave.try_clone().unwrap());
-        let mut child = lab
-            .command(&["exec", "pc0", "--", "ping", "192.168.1.2"])
-            .stdin(copy())
-            .stdout(copy())
-            .stderr(copy())
-            .spawn()
-            .unwrap();
-        drop(pty.slave);
-        let mut master = std::fs::File::from(pty.master);
-        let mut seen = String::new();
-        let mut buffer = [0; 1024];
-        while !seen.contains("icmp_seq=1") {
-            let n = master.read(&mut buffer).unwrap();
-            assert!(n > 0, "{seen}");
-            seen += &String::from_utf8_lossy(&buffer[..n]);
-        }
+        let home = tempfile::tempdir().unwrap();
+        let mut ping =
+            Terminal::open(&lab, home.path(), &["exec", "pc0", "--", "ping", "192.168.1.2"]);
+        ping.expect("icmp_seq=1");
         // Control-C reaches ping in the node, which prints its statistics and ends.
-        master.write_all(b"\x03").unwrap();
-        while let Ok(n) = master.read(&mut buffer) {
-            if n == 0 {
-                break;
-            }
-            seen += &String::from_utf8_lossy(&buffer[..n]);
-        }
-        child.wait().unwrap();
-        assert!(seen.contains("statistics") || seen.contains("^C"), "{engine}: {seen}");
+        ping.type_in("\x03");
+        ping.expect("statistics");
+        ping.code();
     }
 }
 

@@ -10,9 +10,10 @@
 
 mod common;
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::process::{Command, Stdio};
 
+use common::terminal::Terminal;
 use common::{LABCTL, Labctl, docker, root, usable};
 
 const LAB06: &str = "labs/lab06.yaml";
@@ -123,31 +124,13 @@ fn a_terminal_in_a_pod_is_one() {
     }
     let lab = Labctl::new("pod", "pod-terminal");
     lab.ok(&["up", "-q", "--no-verify", LAB06]);
-    let size = nix::pty::Winsize { ws_row: 33, ws_col: 111, ws_xpixel: 0, ws_ypixel: 0 };
-    let pty = nix::pty::openpty(&size, None).unwrap();
-    let copy = || Stdio::from(pty.slave.try_clone().unwrap());
-    let mut child = lab
-        .command(&["exec", "pc0", "--", "ping", "192.168.1.2"])
-        .stdin(copy())
-        .stdout(copy())
-        .stderr(copy())
-        .spawn()
-        .unwrap();
-    drop(pty.slave);
-    let mut master = std::fs::File::from(pty.master);
-    let mut seen = String::new();
-    let mut buffer = [0; 1024];
-    while !seen.contains("icmp_seq=1") {
-        let n = master.read(&mut buffer).unwrap();
-        assert!(n > 0, "{seen}");
-        seen += &String::from_utf8_lossy(&buffer[..n]);
-    }
-    master.write_all(b"\x03").unwrap();
-    while let Ok(n @ 1..) = master.read(&mut buffer) {
-        seen += &String::from_utf8_lossy(&buffer[..n]);
-    }
-    child.wait().unwrap();
-    assert!(seen.contains("statistics") || seen.contains("^C"), "{seen}");
+    let home = tempfile::tempdir().unwrap();
+    let mut ping = Terminal::open(&lab, home.path(), &["exec", "pc0", "--", "ping", "192.168.1.2"]);
+    ping.expect("icmp_seq=1");
+    // Control-C reaches ping in the node, which prints its statistics and ends.
+    ping.type_in("\x03");
+    ping.expect("statistics");
+    ping.code();
 }
 
 #[test]

@@ -8,166 +8,16 @@
 )]
 
 mod common;
+#[path = "simulation/judge.rs"]
+mod judge;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
-use common::{Labctl, engines, skip, usable};
+use common::{Labctl, engines, usable};
+use judge::{Capturing, agree, frames, there, tshark};
 use packets::dissect::dissect;
-
-/// A capture that runs beside the test.
-struct Capturing {
-    child: Child,
-    file: PathBuf,
-}
-
-impl Capturing {
-    /// Begins, and waits until nothing is missed any more.
-    fn start(labctl: &Labctl, name: &str, arguments: &[&str]) -> Self {
-        let file = std::env::temp_dir().join(format!("{name}-{}.pcapng", labctl.instance));
-        let mut command = labctl.command(&["capture", "-w"]);
-        command.arg(&file).args(arguments).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
-        assert!(line.starts_with("capturing"), "{line}");
-        Self { child, file }
-    }
-
-    /// Ends it as Ctrl-C does; the file.
-    fn stop(mut self) -> PathBuf {
-        let pid = i32::try_from(self.child.id()).unwrap();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGINT).unwrap();
-        assert!(self.child.wait().unwrap().success());
-        std::mem::take(&mut self.file)
-    }
-}
-
-impl Drop for Capturing {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Whether a program is installed.
-fn there(program: &str) -> bool {
-    let there = Command::new(program)
-        .arg("--version")
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .is_ok();
-    if !there {
-        skip(&format!("{program} is not installed"), "LABCTL_CI");
-    }
-    there
-}
-
-/// What tshark prints of a file; it must not complain.
-fn tshark(file: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("tshark").arg("-nr").arg(file).args(arguments).output().unwrap();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    let errors: Vec<&str> =
-        errors.lines().filter(|line| !line.contains("Running as user")).collect();
-    assert!(output.status.success() && errors.is_empty(), "{}: {errors:?}", file.display());
-    String::from_utf8_lossy(&output.stdout).into_owned()
-}
-
-/// The frames of a file that labctl wrote.
-fn frames(file: &Path) -> Vec<Vec<u8>> {
-    let bytes = std::fs::read(file).unwrap();
-    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
-    let (mut at, mut frames) = (0, Vec::new());
-    while at < bytes.len() {
-        if number(at) == 6 {
-            frames.push(bytes[at + 28..at + 28 + number(at + 20)].to_vec());
-        }
-        at += number(at + 4);
-    }
-    frames
-}
-
-/// Frame by frame tshark and labctl agree on protocol, addresses and ports; nothing is malformed.
-fn agree(file: &Path) -> BTreeMap<String, usize> {
-    let fields = [
-        "frame.number",
-        "_ws.col.Protocol",
-        "ip.src",
-        "ip.dst",
-        "tcp.srcport",
-        "tcp.dstport",
-        "udp.srcport",
-        "udp.dstport",
-        "arp.src.proto_ipv4",
-        "arp.dst.proto_ipv4",
-        "tcp.len",
-        "frame.time_epoch",
-        "_ws.malformed",
-    ];
-    // A segment that crosses a router is in the file twice, so streams are not put together here.
-    let mut arguments = vec![
-        "-o",
-        "tcp.desegment_tcp_streams:FALSE",
-        "-o",
-        "tcp.analyze_sequence_numbers:FALSE",
-        "-o",
-        "ip.defragment:FALSE",
-        "-T",
-        "fields",
-        "-E",
-        "separator=|",
-        "-E",
-        "occurrence=f",
-    ];
-    for field in &fields {
-        arguments.extend(["-e", field]);
-    }
-    let text = tshark(file, &arguments);
-    let all = frames(file);
-    assert_eq!(text.lines().count(), all.len());
-    let mut protocols = BTreeMap::new();
-    let mut before = String::new();
-    for (line, frame) in text.lines().zip(&all) {
-        let row: Vec<&str> = line.split('|').collect();
-        let found = dissect(frame);
-        let say = format!("{}: {line}, labctl: {} {}", file.display(), found.protocol, found.info);
-        // `POP/IMF`, `TLSv1.3`, `RIPv2`.
-        let theirs = row[1].split('/').next().unwrap().to_ascii_lowercase();
-        let theirs = match theirs.as_str() {
-            "pop" => "pop3",
-            "ripv2" => "rip",
-            "mdns" => "dns",
-            name if name.starts_with("tls") || name.starts_with("ssl") => "tls",
-            name if name.starts_with("igmp") => "igmp",
-            name => name,
-        };
-        assert_eq!(theirs, found.protocol, "{say}");
-        *protocols.entry(found.protocol.clone()).or_default() += 1;
-        let text = |value: Option<String>| value.unwrap_or_default();
-        let v4 = found.ip.filter(|ip| ip.source.is_ipv4());
-        // An ICMP error holds another header; the first is the packet's own.
-        assert_eq!(row[2], text(v4.map(|ip| ip.source.to_string())), "{say}");
-        assert_eq!(row[3], text(v4.map(|ip| ip.destination.to_string())), "{say}");
-        if found.icmp.is_none() && found.protocol != "ipv4" {
-            let (tcp, udp) = (found.tcp.as_ref(), found.udp.as_ref());
-            assert_eq!(row[4], text(tcp.map(|tcp| tcp.source.to_string())), "{say}");
-            assert_eq!(row[5], text(tcp.map(|tcp| tcp.destination.to_string())), "{say}");
-            assert_eq!(row[6], text(udp.map(|udp| udp.source.to_string())), "{say}");
-            assert_eq!(row[7], text(udp.map(|udp| udp.destination.to_string())), "{say}");
-            assert_eq!(row[10], text(tcp.map(|tcp| tcp.length.to_string())), "{say}");
-        }
-        assert_eq!(row[8], text(found.arp.map(|arp| arp.sender.1.to_string())), "{say}");
-        assert_eq!(row[9], text(found.arp.map(|arp| arp.target.1.to_string())), "{say}");
-        assert!(row[12].is_empty(), "{say}");
-        // Times in order: as text they have the same length.
-        assert!(before.as_str() <= row[11], "{say}");
-        before = row[11].to_owned();
-    }
-    protocols
-}
 
 /// Each lab's checks run while everything is captured.
 #[test]
@@ -191,7 +41,7 @@ fn tshark_agrees_on_every_lab() {
                 scope.spawn(move || {
                     let labctl = Labctl::new("embedded", &format!("frames-{lab}"));
                     labctl.ok(&["up", "--no-verify", &format!("labs/{lab}.yaml")]);
-                    let capturing = Capturing::start(&labctl, lab, &[]);
+                    let capturing = Capturing::start(&labctl, &[]);
                     let ran = labctl.run(&["verify", "--no-scenarios"]);
                     assert_eq!(ran.code, 0, "{lab}:\n{}\n{}", ran.out, ran.err);
                     // Leases were taken before anything was captured.
@@ -199,9 +49,7 @@ fn tshark_agrees_on_every_lab() {
                         labctl.ok(&["trace", "--", "dhcp", "pc-b1"]);
                     }
                     let file = capturing.stop();
-                    let seen = agree(&file);
-                    std::fs::remove_file(file).unwrap();
-                    seen
+                    agree(&file)
                 })
             })
             .collect();
@@ -231,7 +79,7 @@ fn tls_is_read_where_the_lab_gives_its_keys_and_only_there() {
         ("STARTTLS and IMAP", &[("smtp", "smtp.req.command"), ("imap", "imap.request.command")]),
         ("a page", &[("http", "http.request.method")]),
     ] {
-        let capturing = Capturing::start(&labctl, "keys", &[]);
+        let capturing = Capturing::start(&labctl, &[]);
         let story = labctl.json(&["trace", "--", check]);
         let file = capturing.stop();
         for (protocol, field) in dialogues {
@@ -243,19 +91,17 @@ fn tls_is_read_where_the_lab_gives_its_keys_and_only_there() {
             assert!(!ours.is_empty(), "{check}: no {protocol} in {story:#}");
             assert_eq!(ours, theirs, "{check}: {story:#}");
         }
-        std::fs::remove_file(file).unwrap();
     }
     labctl.ok(&["down"]);
     // Without the option the same lab gives nothing away.
     labctl.ok(&["up", "--no-verify", "tests/data/keylog.yaml", "--set", "keylog=false"]);
-    let capturing = Capturing::start(&labctl, "secret", &[]);
+    let capturing = Capturing::start(&labctl, &[]);
     let story = labctl.json(&["trace", "--", "TLS and POP3"]);
     let file = capturing.stop();
     let text = story.to_string();
     assert!(text.contains("sends encrypted data") && !text.contains("RCPT"), "{text}");
     assert!(!std::fs::read(&file).unwrap().windows(7).any(|bytes| bytes == b"CLIENT_"));
     assert_eq!(tshark(&file, &["-Y", "tls && smtp"]), "");
-    std::fs::remove_file(file).unwrap();
     let ran = labctl.exec("mail", &["ls", "/run/labctl"]);
     assert!(ran.code == 0 && !ran.out.contains("keys.log"), "{ran:?}");
 }
@@ -321,7 +167,7 @@ fn filters_mean_what_they_mean_to_tcpdump() {
     }
     let labctl = Labctl::new("embedded", "filter");
     labctl.ok(&["up", "--no-verify", "labs/lab06.yaml"]);
-    let capturing = Capturing::start(&labctl, "filter", &[]);
+    let capturing = Capturing::start(&labctl, &[]);
     for action in ["mail pc0 pc1", "ping pc0 mail.com"] {
         let mut arguments = vec!["trace", "--"];
         arguments.extend(action.split(' '));
@@ -397,7 +243,6 @@ fn filters_mean_what_they_mean_to_tcpdump() {
             .count();
         assert_eq!(ours, theirs, "{filter}");
     }
-    std::fs::remove_file(file).unwrap();
 }
 
 /// Every kind of action, on both engines; the diagram is one that Mermaid's grammar takes.

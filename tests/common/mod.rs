@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test target uses its own part")]
 
+pub mod terminal;
+
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 

@@ -2,6 +2,7 @@
 //!
 //! anstream takes the colours away where they are not wanted (a pipe, NO_COLOR, TERM=dumb).
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 
 use serde::Serialize;
@@ -28,9 +29,43 @@ pub fn live() -> bool {
     std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
-/// A line of data.
+/// A line of data. What nodes say, their students say: of control characters only line ends,
+/// tabulators and colours reach the terminal.
 pub fn say(text: &str) {
-    let _ = writeln!(anstream::stdout().lock(), "{text}");
+    let _ = writeln!(anstream::stdout().lock(), "{}", harmless(text));
+}
+
+/// The text with a replacement character for what would move a terminal's cursor or change its state.
+fn harmless(text: &str) -> Cow<'_, str> {
+    let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(bad) {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(bad) {
+        let (before, from) = rest.split_at(at);
+        plain.push_str(before);
+        // A colour (SGR, ECMA-48 section 8.3.117): ESC [ numbers m.
+        let numbers = |c: char| c.is_ascii_digit() || c == ';';
+        let colour = from
+            .strip_prefix("\x1b[")
+            .and_then(|body| body.trim_start_matches(numbers).strip_prefix('m'))
+            .map(|after| from.len() - after.len());
+        let taken = match colour {
+            Some(length) => {
+                plain.push_str(&from[..length]);
+                length
+            }
+            None => {
+                plain.push('\u{fffd}');
+                from.chars().next().map_or(0, char::len_utf8)
+            }
+        };
+        rest = &from[taken..];
+    }
+    plain.push_str(rest);
+    Cow::Owned(plain)
 }
 
 /// Data as it stands.
@@ -77,4 +112,19 @@ pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
         column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(80)));
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn colours_pass_and_nothing_that_paints_over_a_verdict() {
+        assert_eq!(harmless("\x1b[32mPASS\x1b[0m\ta\nb é"), "\x1b[32mPASS\x1b[0m\ta\nb é");
+        assert_eq!(harmless("x\x1b[1A\x1b[2KPASS\r"), "x\u{fffd}[1A\u{fffd}[2KPASS\u{fffd}");
+        assert_eq!(
+            harmless("\x1b]0;title\x07\u{9b}m\x1b["),
+            "\u{fffd}]0;title\u{fffd}\u{fffd}m\u{fffd}["
+        );
+    }
 }

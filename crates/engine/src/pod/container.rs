@@ -8,15 +8,14 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerSummary, HostConfig, RestartPolicy, RestartPolicyNameEnum,
-    Volume, VolumeCreateRequest,
+    ContainerCreateBody, ContainerSummary, HostConfig, RestartPolicy, RestartPolicyNameEnum, Volume,
 };
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, ListContainersOptionsBuilder, ListVolumesOptionsBuilder,
 };
 use sha2::{Digest, Sha256};
 
-use crate::docker::{Docker, confine, connect, inline, labels, observe, remove};
+use crate::docker::{Docker, confine, connect, document, labels, observe};
 use crate::{Deployment, Limits, Result};
 
 /// What a pod's process 1 and its supervisor may do. Everything in a node has three of these
@@ -243,40 +242,18 @@ pub(super) async fn keep(docker: &Docker, deployment: &Deployment, found: &Found
     let join = |names: Vec<&str>| names.join(",");
     let nodes = join(deployment.nodes.iter().map(|node| node.name()).collect());
     let networks = join(deployment.networks.iter().map(|network| network.name.as_str()).collect());
-    let mut all = HashMap::from([
+    let labels = HashMap::from([
         (labels::POD.to_owned(), deployment.instance.clone()),
         (labels::LAB.to_owned(), deployment.lab.clone()),
         (labels::VERSION.to_owned(), env!("CARGO_PKG_VERSION").to_owned()),
-        (labels::NODES.to_owned(), nodes.clone()),
-        (labels::NETWORKS.to_owned(), networks.clone()),
+        (labels::NODES.to_owned(), nodes),
+        (labels::NETWORKS.to_owned(), networks),
     ]);
-    for (label, value) in &deployment.labels {
-        all.insert(format!("{}{label}", labels::OWN), value.clone());
-    }
-    let text = format!("{}\0{:?}\0{nodes}\0{networks}", deployment.document, deployment.labels);
-    let digest: String =
-        Sha256::digest(text).iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-    let name = format!("{}.pod-{digest}", self::name(&deployment.instance));
+    let stem = format!("{}.pod-", self::name(&deployment.instance));
+    let there = found.volumes.iter().map(|volume| volume.name.as_str()).collect();
     // Beside a new container it is made again: without one it may have been taken for garbage.
-    if found.container.is_none() || !found.volumes.iter().any(|volume| volume.name == name) {
-        all.insert(labels::DOCUMENT.into(), inline::pack(&deployment.document)?);
-        let request = VolumeCreateRequest {
-            name: Some(name.clone()),
-            labels: Some(all),
-            ..Default::default()
-        };
-        let api = docker.api.clone();
-        docker
-            .settle(
-                "keep the lab with its pod".into(),
-                async move { api.create_volume(request).await },
-            )
-            .await?;
-    }
-    for volume in found.volumes.iter().filter(|volume| volume.name != name) {
-        remove::volume(docker, &volume.name).await?;
-    }
-    Ok(())
+    let anew = found.container.is_none();
+    document::keep(docker, deployment, (&stem, labels), there, anew).await
 }
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ impl Builder<'_> {
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
             let mut server =
-                self.file.nodes.0.get(at).and_then(|(_, n)| n.services.dhcp.clone()).map(|dhcp| {
+                self.services(at).and_then(|services| services.dhcp.clone()).map(|dhcp| {
                     let dhcp = dhcp.0;
                     let pools = dhcp
                         .pools

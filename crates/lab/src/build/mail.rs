@@ -11,8 +11,7 @@ impl Builder<'_> {
     pub(super) fn mail(&mut self) {
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
-            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.mail.clone())
-            else {
+            let Some(said) = self.services(at).and_then(|services| services.mail.clone()) else {
                 continue;
             };
             let domains: Vec<_> = said.domain.iter().chain(&said.domains).cloned().collect();

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use crate::diagnostic::Problem;
-use crate::file::File;
+use crate::file::{File, Services};
 use crate::plan::Plan;
 use crate::source::Sources;
 use crate::yaml::Node as Tree;
@@ -74,6 +74,13 @@ pub(crate) fn plan(
     builder.checks();
     builder.todo();
     (builder.plan, builder.problems)
+}
+
+impl<'a> Builder<'a> {
+    /// What the author wrote as the services of a node, by its place in the plan.
+    pub fn services(&self, at: usize) -> Option<&'a Services> {
+        self.file.nodes.0.get(at).map(|(_, node)| &node.services)
+    }
 }
 
 impl Builder<'_> {

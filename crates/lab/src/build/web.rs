@@ -9,8 +9,7 @@ impl Builder<'_> {
     pub(super) fn web(&mut self) {
         for at in 0..self.plan.nodes.len() {
             let name = self.plan.nodes[at].name.clone();
-            let Some(said) = self.file.nodes.0.get(at).and_then(|(_, n)| n.services.web.clone())
-            else {
+            let Some(said) = self.services(at).and_then(|services| services.web.clone()) else {
                 continue;
             };
             let mut sites = Vec::new();

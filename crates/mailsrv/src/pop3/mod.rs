@@ -86,38 +86,21 @@ impl Talk for Dialogue {
                     self.session.under_tls();
                 }
                 Action::Verify { user, password } => {
-                    let strike =
-                        self.server.faults.strike(&self.server.directory, Stage::Auth, Some(&user));
                     let account = self.server.authenticate(&user, password).await;
-                    if let Some(strike) = strike {
-                        tokio::time::sleep(strike.delay).await;
-                        if strike.drop {
-                            wire.connection.dialogue.event("dropped by a fault");
-                            return Ok(None);
-                        }
-                        if let Some(reply) = strike.reply {
-                            actions.extend(self.session.refused(&reply));
-                            continue;
-                        }
-                    }
-                    actions.extend(self.session.verified(account));
+                    actions.extend(match self.strike(&wire, Stage::Auth, Some(&user)).await {
+                        Struck::No => self.session.verified(account),
+                        Struck::Refused(reply) => self.session.refused(&reply),
+                        Struck::Dropped => return Ok(None),
+                    });
                 }
                 Action::Open(account) => {
-                    let strike = self.server.faults.strike(
-                        &self.server.directory,
-                        Stage::Select,
-                        Some(&account),
-                    );
-                    if let Some(strike) = strike {
-                        tokio::time::sleep(strike.delay).await;
-                        if strike.drop {
-                            wire.connection.dialogue.event("dropped by a fault");
-                            return Ok(None);
-                        }
-                        if let Some(reply) = strike.reply {
+                    match self.strike(&wire, Stage::Select, Some(&account)).await {
+                        Struck::No => {}
+                        Struck::Refused(reply) => {
                             actions.extend(self.session.refused(&reply));
                             continue;
                         }
+                        Struck::Dropped => return Ok(None),
                     }
                     let opened = self.open(&account);
                     if opened.is_ok() {
@@ -126,23 +109,13 @@ impl Talk for Dialogue {
                     actions.extend(self.session.opened(account, opened));
                 }
                 Action::Send { file, size, lines } => {
-                    let strike = self.server.faults.strike(
-                        &self.server.directory,
-                        Stage::Fetch,
-                        self.session.account(),
-                    );
-                    if let Some(strike) = strike {
-                        tokio::time::sleep(strike.delay).await;
-                        if strike.drop {
-                            wire.connection.dialogue.event("dropped by a fault");
-                            return Ok(None);
-                        }
-                        if let Some(reply) = strike.reply {
+                    match self.strike(&wire, Stage::Fetch, self.session.account()).await {
+                        Struck::No => self.send(&mut wire, file, size, lines).await?,
+                        Struck::Refused(reply) => {
                             wire.reply(format!("-ERR [SYS/TEMP] {reply}\r\n").as_bytes());
-                            continue;
                         }
+                        Struck::Dropped => return Ok(None),
                     }
-                    self.send(&mut wire, file, size, lines).await?;
                 }
                 Action::Remove(uids) => {
                     let removed = match session_account(self.lock.as_ref()) {
@@ -163,7 +136,28 @@ impl Talk for Dialogue {
     }
 }
 
+/// What a fault of the lesson did.
+enum Struck {
+    No,
+    Refused(String),
+    Dropped,
+}
+
 impl Dialogue {
+    /// Lets a fault of the lesson strike, where there is one for the stage.
+    async fn strike(&self, wire: &Wire, stage: Stage, account: Option<&str>) -> Struck {
+        let server = &self.server;
+        let Some(strike) = server.faults.strike(&server.directory, stage, account) else {
+            return Struck::No;
+        };
+        tokio::time::sleep(strike.delay).await;
+        if strike.drop {
+            wire.connection.dialogue.event("dropped by a fault");
+            return Struck::Dropped;
+        }
+        strike.reply.map_or(Struck::No, Struck::Refused)
+    }
+
     fn open(&mut self, account: &str) -> Result<(u32, Vec<Entry>), NotOpened> {
         self.lock = Some(self.server.lock_mailbox(account).ok_or(NotOpened::InUse)?);
         let mailbox = self.server.store.with_mailbox(account, "INBOX", |mailbox| {

@@ -3,15 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SendError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 
+use super::change::{Change, Outcome};
 use super::files::Files;
 use super::journal::{self, Journal};
 use super::model::State;
-use super::plan::{Change, Outcome, plan};
+use super::plan::plan;
 use super::record::Record;
 use super::{Error, Shared};
 
@@ -40,21 +42,47 @@ struct Committer {
     folder: PathBuf,
 }
 
+/// The committing thread. It ends with this: then its last batch is on disk and the folder free.
+pub(super) struct Committing {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Committing {
+    /// Hands a job over; gives it back where the thread has ended.
+    pub(super) fn send(&self, job: Job) -> Result<(), SendError<Job>> {
+        match &self.jobs {
+            Some(jobs) => jobs.send(job),
+            None => Err(SendError(job)),
+        }
+    }
+}
+
+impl Drop for Committing {
+    fn drop(&mut self) {
+        // The thread ends when nobody can hand it a job any more.
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
 pub(super) fn start(
     journal: Journal,
     next: State,
     shared: Arc<Shared>,
     files: Files,
     folder: &Path,
-) -> Result<Sender<Job>, Error> {
+) -> Result<Committing, Error> {
     let (sender, jobs) = channel();
     let mut committer = Committer { journal, next, shared, files, folder: folder.into() };
-    std::thread::Builder::new()
+    let thread = std::thread::Builder::new()
         .name("commit".into())
         .stack_size(512 << 10)
         .spawn(move || committer.run(&jobs))
         .map_err(|error| Error::Disk { folder: folder.into(), reason: error.to_string() })?;
-    Ok(sender)
+    Ok(Committing { jobs: Some(sender), thread: Some(thread) })
 }
 
 impl Committer {

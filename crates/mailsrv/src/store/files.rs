@@ -5,13 +5,9 @@ use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
 
 use super::Error;
 use super::model::{FileId, State};
-
-/// How long the lock of a server that is about to end is waited for.
-const UNLOCKED: Duration = Duration::from_secs(2);
 
 /// The bytes of a message on their way in.
 #[derive(Debug)]
@@ -86,18 +82,10 @@ impl Files {
             .write(true)
             .open(folder.join("lock"))
             .map_err(disk)?;
-        // A server that ends holds it a moment longer than its sockets, and so does a child of it
-        // between fork and exec.
-        let deadline = Instant::now() + UNLOCKED;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => break,
-                Err(std::fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                    std::thread::sleep(Duration::from_millis(10));
-                }
-                Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Locked(folder.into())),
-                Err(std::fs::TryLockError::Error(error)) => return Err(disk(error)),
-            }
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(Error::Locked(folder.into())),
+            Err(std::fs::TryLockError::Error(error)) => return Err(disk(error)),
         }
         let inner = Inner {
             folder: folder.into(),

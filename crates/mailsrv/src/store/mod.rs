@@ -32,6 +32,7 @@
 //! UIDs only grow and are never used twice; a mailbox that is made again gets another UIDVALIDITY.
 //! Every change of a mailbox raises its `modseq`, also that of its expunges.
 
+mod change;
 mod commit;
 mod files;
 mod flags;
@@ -48,11 +49,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
+pub use change::{Change, FlagChange, Outcome};
 pub use files::{Body, Spooled};
 pub use flags::Flags;
 pub(crate) use journal::fuzz as fuzz_journal;
 pub use model::{FileId, Mailbox, Message};
-pub use plan::{Change, FlagChange, Outcome};
 
 use crate::queue::Envelope;
 use model::State;
@@ -142,7 +143,7 @@ struct Inner {
     folder: PathBuf,
     shared: Arc<Shared>,
     files: files::Files,
-    work: std::sync::mpsc::Sender<commit::Job>,
+    work: commit::Committing,
 }
 
 /// What the committing thread and the readers share.

@@ -68,20 +68,9 @@ impl Builder<'_> {
                 homes.push((*only, zone));
             }
             for (at, zone) in homes {
-                let derive = self
-                    .file
-                    .nodes
-                    .0
-                    .get(at)
-                    .and_then(|(_, n)| n.services.dns.as_ref())
-                    .is_some_and(|dns| dns.derive);
-                let dnssec = self
-                    .file
-                    .nodes
-                    .0
-                    .get(at)
-                    .and_then(|(_, n)| n.services.dns.as_ref())
-                    .is_some_and(|dns| dns.dnssec);
+                let said = self.services(at).and_then(|services| services.dns.as_ref());
+                let derive = said.is_some_and(|dns| dns.derive);
+                let dnssec = said.is_some_and(|dns| dns.dnssec);
                 let Some(dns) = self.plan.nodes[at].services.dns.as_mut().filter(|_| derive) else {
                     continue;
                 };

@@ -12,13 +12,8 @@ use crate::plan::Zone;
 impl Builder<'_> {
     /// SOA and NS of each zone, and the reverse zones of its addresses.
     pub(super) fn finish_zones(&mut self, at: usize) {
-        let derive = self
-            .file
-            .nodes
-            .0
-            .get(at)
-            .and_then(|(_, n)| n.services.dns.as_ref())
-            .is_some_and(|dns| dns.derive);
+        let said = self.services(at).and_then(|services| services.dns.as_ref());
+        let derive = said.is_some_and(|dns| dns.derive);
         let own = self.plan.nodes[at].address();
         let networks: Vec<Ipv4Net> = self.plan.networks.iter().map(|n| n.subnet).collect();
         let Some(dns) = &mut self.plan.nodes[at].services.dns else { return };
