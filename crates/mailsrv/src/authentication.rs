@@ -1,9 +1,12 @@
 //! DKIM signatures of own mail, and SPF, DKIM and DMARC results of mail from outside.
 
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
@@ -12,7 +15,10 @@ use mail_auth::dkim::{DkimSigner, Done};
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::spf::verify::SpfParameters;
-use mail_auth::{AuthenticatedMessage, AuthenticationResults, DmarcResult, MessageAuthenticator};
+use mail_auth::{
+    AuthenticatedMessage, AuthenticationResults, DmarcResult, DnsError, MessageAuthenticator,
+    Parameters, ResolverCache, Txt,
+};
 use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
 
@@ -123,14 +129,59 @@ impl Authentication {
         if let Some(message) = AuthenticatedMessage::parse(&message) {
             let dkim = checker.verify_dkim(&message).await;
             results = results.with_dkim_results(&dkim, message.from());
-            let dmarc = DmarcParameters::new(&message, &dkim, domain, &spf);
-            let dmarc = checker.verify_dmarc(dmarc).await;
+            let asked = || DmarcParameters::new(&message, &dkim, domain, &spf);
+            let mut dmarc = checker.verify_dmarc(asked()).await;
+            if matches!(dmarc.result(), DmarcResult::TempError(_)) {
+                let signers =
+                    dkim.iter().filter_map(|one| one.signature()).map(|one| one.d.as_str());
+                let known =
+                    NoRecord::at_the_top([dmarc.domain(), domain].into_iter().chain(signers));
+                dmarc = checker.verify_dmarc(Parameters::new(asked()).with_txt_cache(&known)).await;
+            }
             reject =
                 matches!(dmarc.result(), DmarcResult::Fail(_)) && dmarc.policy() == Policy::Reject;
             results = results.with_dmarc_result(&dmarc);
         }
         Verdict { header: results.to_header(), reject }
     }
+}
+
+/// Names that are taken to have no DMARC record, whatever their servers say.
+///
+/// A policy is looked for up to the top-level domain (RFC 9989, 4.10), which few labs have a server
+/// for. Where the search fails, it is made once more without that last step: what a registry says
+/// for all of its domains is lost, what the sender's domain says is not.
+struct NoRecord(HashMap<Box<str>, Txt>);
+
+impl NoRecord {
+    fn at_the_top<'a>(domains: impl Iterator<Item = &'a str>) -> Self {
+        let top = domains.filter_map(|domain| domain.rsplit('.').find(|label| !label.is_empty()));
+        let none = || Txt::Error(mail_auth::Error::Dns(DnsError::InvalidRecordType));
+        Self(
+            top.map(|label| {
+                (format!("_dmarc.{}.", label.to_ascii_lowercase()).into_boxed_str(), none())
+            })
+            .collect(),
+        )
+    }
+}
+
+impl ResolverCache<Box<str>, Txt> for NoRecord {
+    fn get<Q: Hash + Eq + ?Sized>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+    {
+        self.0.get(name).cloned()
+    }
+
+    fn remove<Q: Hash + Eq + ?Sized>(&self, _: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+    {
+        None
+    }
+
+    fn insert(&self, _: Box<str>, _: Txt, _: Instant) {}
 }
 
 fn checker(server: &Server) -> Option<MessageAuthenticator> {

@@ -96,6 +96,7 @@ async fn serve(config: Config) -> Result<(), Box<dyn std::error::Error>> {
         tokio::spawn(node::admin::serve(listener, Arc::new(Answerer(server.clone()))));
     }
     tracing::info!("ready");
+    crate::memory::started();
     // Everything that was answered for is on disk: there is nothing to finish.
     tokio::select! {
         _ = terminate.recv() => {}

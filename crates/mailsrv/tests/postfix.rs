@@ -56,13 +56,14 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
         assert!(added.success());
     }
     let folder = tempfile::tempdir().unwrap();
-    let dns = dns_server();
+    let dns = dns_server(folder.path());
     let _postfix = Postfix::start(folder.path());
     let state = folder.path().join("mailsrv");
     let config = folder.path().join("mailsrv.yaml");
     let text = format!(
         "hostname: mx.a.test\nlisten: 127.0.0.2\ndomains: [ {{ name: a.test }} ]\naccounts: {{ u1: pw }}\n\
-         relay: {{ networks: [127.0.0.0/8] }}\ndns: [ \"{dns}\" ]\nstate: {}\n",
+         relay: {{ networks: [127.0.0.1/32, 127.0.0.2/32] }}\n\
+         policy: {{ verify: true, dmarc_reject: true }}\ndns: [ \"{dns}\" ]\nstate: {}\n",
         state.display()
     );
     std::fs::write(&config, text).unwrap();
@@ -167,6 +168,30 @@ fn postfix_sends_to_mailsrv_and_mailsrv_to_postfix() {
             "Subject: Grüße her\r\n\r\nschön\r\n",
         ])
     });
+    // Whom dnsd's SPF and DMARC records let send, is noted; who is not, is refused, and Postfix tells.
+    talk(
+        "127.0.0.3:25",
+        "MAIL FROM:<box@p.test>\r\nRCPT TO:<u1@a.test>\r\nDATA\r\nFrom: box@p.test\r\nSubject: from p.test\r\n\r\n.\r\n",
+    );
+    wait("the mail is from where it says", || {
+        kept(&[
+            "Authentication-Results: mx.a.test;",
+            "spf=pass (mx.a.test: domain of box@p.test designates 127.0.0.3 as permitted sender)",
+            "dmarc=pass header.from=p.test",
+            "Subject: from p.test",
+        ])
+    });
+    talk(
+        "127.0.0.3:25",
+        "MAIL FROM:<x@liar.test>\r\nRCPT TO:<u1@a.test>\r\nDATA\r\nFrom: x@liar.test\r\nSubject: a lie\r\n\r\n.\r\n",
+    );
+    wait("Postfix tells that the lie was refused", || {
+        std::fs::read_dir(&new).unwrap().flatten().any(|entry| {
+            std::fs::read_to_string(entry.path())
+                .is_ok_and(|text| text.contains("550 5.7.1") && text.contains("(DMARC)"))
+        })
+    });
+    assert!(!kept(&["Subject: a lie"]));
     server.kill().unwrap();
     server.wait().unwrap();
 }
@@ -198,46 +223,38 @@ fn talk(address: &str, lines: &str) {
     reply();
 }
 
-/// MX and A records of the two domains, on a thread of its own.
-fn dns_server() -> std::net::SocketAddr {
-    use hickory_proto::op::{Message, MessageType, ResponseCode};
-    use hickory_proto::rr::rdata::{A, MX};
-    use hickory_proto::rr::{Name, RData, Record, RecordType};
-    use std::str::FromStr;
-    // Postfix asks port 53 of what resolv.conf says.
-    let socket = std::net::UdpSocket::bind("127.0.0.4:53").unwrap();
-    let address = socket.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 1500];
-        loop {
-            let (length, peer) = socket.recv_from(&mut buffer).unwrap();
-            let Ok(asked) = Message::from_vec(&buffer[..length]) else { continue };
-            let mut answer =
-                Message::new(asked.metadata.id, MessageType::Response, asked.metadata.op_code);
-            let query = asked.queries.first().unwrap().clone();
-            let name = query.name().to_utf8().to_lowercase();
-            let data = match (name.as_str(), query.query_type()) {
-                ("a.test.", RecordType::MX) => {
-                    Some(RData::MX(MX::new(10, Name::from_str("mx.a.test.").unwrap())))
-                }
-                ("p.test." | "refused.test.", RecordType::MX) => {
-                    Some(RData::MX(MX::new(10, Name::from_str("mx.p.test.").unwrap())))
-                }
-                ("mx.a.test.", RecordType::A) => Some(RData::A(A("127.0.0.2".parse().unwrap()))),
-                ("mx.p.test.", RecordType::A) => Some(RData::A(A("127.0.0.3".parse().unwrap()))),
-                ("a.test." | "p.test." | "mx.a.test." | "mx.p.test.", _) => None,
-                _ => {
-                    answer.metadata.response_code = ResponseCode::NXDomain;
-                    None
-                }
-            };
-            answer
-                .answers
-                .extend(data.map(|data| Record::from_rdata(query.name().clone(), 60, data)));
-            answer.add_query(query);
-            socket.send_to(&answer.to_vec().unwrap(), peer).unwrap();
-        }
-    });
+/// The zones: where the mail of each goes, who may send for it, what is to be done with the rest.
+/// Notices have no sender: the server's own name answers for them.
+const ZONES: &[(&str, &str)] = &[
+    (
+        "a.test",
+        "@ MX 10 mx\nmx A 127.0.0.2\n@ TXT \"v=spf1 mx -all\"\nmx TXT \"v=spf1 a -all\"\n_dmarc TXT \"v=DMARC1; p=reject\"\n",
+    ),
+    (
+        "p.test",
+        "@ MX 10 mx\nmx A 127.0.0.3\n@ TXT \"v=spf1 mx -all\"\nmx TXT \"v=spf1 a -all\"\n_dmarc TXT \"v=DMARC1; p=reject\"\n",
+    ),
+    ("refused.test", "@ MX 10 mx.p.test.\n"),
+    // Its mail comes from elsewhere: what Postfix says to be from it is not.
+    (
+        "liar.test",
+        "@ MX 10 mx.p.test.\n@ TXT \"v=spf1 ip4:192.0.2.1 -all\"\n_dmarc TXT \"v=DMARC1; p=reject\"\n",
+    ),
+];
+
+/// dnsd with these zones, on a thread of its own. Postfix asks port 53 of what resolv.conf says.
+fn dns_server(folder: &Path) -> std::net::SocketAddr {
+    let mut arguments: Vec<std::ffi::OsString> = vec!["--listen".into(), "127.0.0.4:53".into()];
+    for (name, records) in ZONES {
+        let file = folder.join(format!("{name}.zone"));
+        let head =
+            "$TTL 60\n@ SOA ns.dns.test. admin.dns.test. 1 3600 600 86400 60\n@ NS ns.dns.test.\n";
+        std::fs::write(&file, format!("{head}{records}")).unwrap();
+        arguments.extend(["--zone".into(), format!("{name}={}", file.display()).into()]);
+    }
+    std::thread::spawn(move || dnsd::main(arguments));
+    let address = "127.0.0.4:53".parse().unwrap();
+    wait("dnsd listens", || std::net::TcpStream::connect(address).is_ok());
     address
 }
 
@@ -269,7 +286,7 @@ mynetworks = 127.0.0.0/8
 inet_interfaces = 127.0.0.3
 inet_protocols = ipv4
 smtp_bind_address = 127.0.0.3
-virtual_mailbox_domains = p.test
+virtual_mailbox_domains = p.test liar.test
 virtual_mailbox_base = $1/mail
 virtual_mailbox_maps = static:box/
 virtual_uid_maps = static:$(id -u nobody)

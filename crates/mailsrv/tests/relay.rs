@@ -150,6 +150,32 @@ async fn mail_finds_its_way_by_mx_and_starttls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_keys_of_a_connection_to_another_server_are_kept_where_a_lab_keeps_keys() {
+    let b = receiver("").await;
+    let dns = dns(Zone::from([("b.test", vec!["A 127.0.0.1"])])).await;
+    let folder = tempfile::tempdir().unwrap();
+    let authority = pki::Authority::generate("a.test", std::time::SystemTime::now()).unwrap();
+    let leaf = authority.issue(&["mx.a.test"], &[]).unwrap();
+    let file = |name: &str| folder.path().join(name);
+    std::fs::write(file("cert.pem"), leaf.cert_pem).unwrap();
+    std::fs::write(file("key.pem"), leaf.key_pem).unwrap();
+    let at = folder.path().display();
+    let base = format!(
+        "hostname: mx.a.test\nlisten: 127.0.0.1\ndomains: [ {{ name: a.test }} ]\naccounts: {{ u1: pw }}\n\
+         tls: {{ cert: {at}/cert.pem, key: {at}/key.pem, keylog: {at}/keys.log }}\ndns: [ \"{dns}\" ]\n\
+         relay: {{ port: {}, networks: [127.0.0.0/8] }}\n",
+        b.port(Protocol::Smtp).await
+    );
+    let a = start_in(tempfile::tempdir().unwrap(), &base, "").await;
+    send(&a, "u1@a.test", &["x@b.test"]).await;
+    assert!(b.inbox_of("x@b.test", 1).await[0].contains("with ESMTPS"));
+    let keys = std::fs::read_to_string(file("keys.log")).unwrap();
+    for label in ["CLIENT_TRAFFIC_SECRET_0 ", "SERVER_TRAFFIC_SECRET_0 "] {
+        assert_eq!(keys.lines().filter(|line| line.starts_with(label)).count(), 1, "{keys}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn refused_recipients_come_back_as_notices_but_notices_do_not() {
     let b = receiver("").await;
     let zone = Zone::from([("b.test", vec!["A 127.0.0.1"]), ("null.test", vec!["MX 0 ."])]);

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (sender, mut batches) = tokio::sync::mpsc::channel(64);
         let interfaces = vec![Interface { name: interface.clone(), network: interface.clone() }];
         let capturing = tokio::spawn(run(interfaces, 128, sender));
-        let file = std::io::BufWriter::new(std::fs::File::create(file)?);
+        let file = std::io::BufWriter::with_capacity(64 << 10, std::fs::File::create(file)?);
         let mut writer = pcapng::Writer::new(file, 128, "")?;
         let end = tokio::time::Instant::now() + Duration::from_secs(seconds.parse()?);
         let (mut frames, mut dropped) = (0_u64, 0_u64);

@@ -5,13 +5,14 @@
 
 use std::io::Error as IoError;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 
 use crate::frame::Batch;
+use crate::pace::{MOMENT, Pace};
 use crate::receive::Receiver;
 
 /// What the kernel keeps of one interface while we are busy, in bytes. In a node the system's own
@@ -49,7 +50,8 @@ pub enum Error {
 struct Tap {
     interface: Interface,
     receiver: Receiver,
-    socket: AsyncFd<OwnedFd>,
+    pace: Pace,
+    socket: OwnedFd,
 }
 
 /// Captures until `sender` is closed. The first batch is empty and `started`: every frame after
@@ -96,43 +98,51 @@ impl Tap {
         if setsockopt(&socket, sockopt::RcvBufForce, &RECEIVE_BUFFER).is_err() {
             let _ = setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER);
         }
+        let buffer = nix::sys::socket::getsockopt(&socket, sockopt::RcvBuf).map_err(errno)?;
         // From here on frames come.
         bind(&socket, index).map_err(fail)?;
-        // SAFETY: an OwnedFd keeps its descriptor open and the same for as long as it lives.
-        let socket =
-            unsafe { AsyncFd::register(socket) }.map_err(|error| fail(IoError::from(error)))?;
-        Ok(Self { interface, receiver: Receiver::new(snaplen), socket })
+        let pace = Pace::new(buffer, Instant::now());
+        Ok(Self { interface, receiver: Receiver::new(snaplen), pace, socket })
     }
 
     async fn run(mut self, sender: mpsc::Sender<Batch>) -> Result<(), Error> {
         let name = self.interface.name.clone();
         let fail = |source| Error::Socket { interface: name.clone(), source };
         loop {
-            let mut ready = self.socket.readable().await.map_err(fail)?;
+            if self.pace.gathers(Instant::now()) {
+                tokio::time::sleep(MOMENT).await;
+            } else {
+                self.readable().await.map_err(fail)?;
+            }
             let mut batch = Batch::new(&self.interface.network, &self.interface.name);
-            let drained = loop {
-                let more = self.receiver.take(self.socket.get_ref(), |frame| {
+            loop {
+                let more = self.receiver.take(&self.socket, |frame| {
                     let at_ns = frame.at_ns.unwrap_or_else(now_ns);
+                    self.pace.saw(frame.length);
                     batch.push(at_ns, frame.outgoing, frame.length, frame.data);
                 });
                 match more {
-                    Ok(true) if batch.size() >= MAX_BATCH_BYTES => break false,
+                    Ok(true) if batch.size() >= MAX_BATCH_BYTES => break,
                     Ok(true) => {}
-                    Ok(false) => break true,
+                    Ok(false) => break,
                     // The interface went down; it may come up again.
-                    Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => break true,
+                    Err(error) if error.raw_os_error() == Some(libc::ENETDOWN) => break,
                     Err(error) => return Err(fail(error)),
                 }
-            };
-            if drained {
-                ready.clear_ready();
             }
-            drop(ready);
             batch.dropped = self.dropped();
             if (!batch.is_empty() || batch.dropped > 0) && sender.send(batch).await.is_err() {
                 return Ok(());
             }
         }
+    }
+
+    /// Waits for a frame. The socket is watched for so long only: else each frame that comes while
+    /// others gather would wake the runtime.
+    async fn readable(&self) -> Result<(), IoError> {
+        // SAFETY: the descriptor is `self`'s, which outlives the watch.
+        let watch = unsafe { AsyncFd::register(self.socket.as_raw_fd()) }?;
+        watch.readable().await.map(|mut ready| ready.retain_ready())
     }
 
     /// How many frames the kernel dropped since the last question.

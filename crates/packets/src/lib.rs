@@ -8,6 +8,7 @@ pub mod capture;
 pub mod dissect;
 pub mod filter;
 mod frame;
+mod pace;
 pub mod pcapng;
 mod receive;
 pub mod render;

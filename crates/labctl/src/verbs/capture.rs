@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::lab::Plan;
-use packets::dissect::{Mac, dissect};
+use packets::dissect::{Mac, summarize};
 use packets::sniff::{Joiner, Sniffer, Tap};
 use packets::{Filter, Link, Node, Topology, pcapng};
 
@@ -112,7 +112,7 @@ impl<W: Write> Recording<'_, W> {
         }
         for sighting in joiner.take(before) {
             self.at_ns = sighting.at_ns;
-            let found = dissect(&sighting.data);
+            let found = summarize(&sighting.data);
             if self.is_full() || !self.filter.passes(&sighting, &found) {
                 continue;
             }

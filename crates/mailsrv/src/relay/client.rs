@@ -37,14 +37,15 @@ impl Outbound {
             Some(path) => {
                 let pem = std::fs::read_to_string(path)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
-                Some(pki::client_config([pem.as_str()]).map_err(words)?)
+                let good = pki::client_config([pem.as_str()]).map_err(words)?;
+                Some(logging(config, good)?)
             }
             None if relay.verify_certificates => {
                 return Err("`verify_certificates` needs a file in `trust`".into());
             }
             None => None,
         };
-        let any = pki::client_config_unverified().map_err(words)?;
+        let any = logging(config, pki::client_config_unverified().map_err(words)?)?;
         Ok(Self { any, good, strict: relay.verify_certificates })
     }
 
@@ -57,6 +58,17 @@ impl Outbound {
             _ => self.any.clone(),
         }
     }
+}
+
+/// The same, with its secrets written where the lab keeps them: a server that is not ours does not
+/// write its own.
+fn logging(config: &Config, tls: Arc<ClientConfig>) -> Result<Arc<ClientConfig>, String> {
+    let Some(path) = config.tls.as_ref().and_then(|tls| tls.keylog.as_ref()) else {
+        return Ok(tls);
+    };
+    let mut tls = Arc::unwrap_or_clone(tls);
+    tls.key_log = pki::key_log(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Arc::new(tls))
 }
 
 /// What became of one recipient.

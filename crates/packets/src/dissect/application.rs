@@ -1,6 +1,6 @@
 //! What runs over TCP: SMTP, POP3, IMAP, HTTP as lines; DNS; TLS.
 
-use super::{Dissection, Layer, dns, tls};
+use super::{Dissection, dns, tls};
 
 /// Lines of a payload that are shown.
 const MAX_LINES: usize = 30;
@@ -43,7 +43,7 @@ pub fn read(bytes: &[u8], source: u16, destination: u16, found: &mut Dissection)
     let Some(application) = by_port(destination).or_else(|| by_port(source)) else { return };
     if let Some(text) = tls::hello(bytes) {
         found.protocol = "tls".into();
-        let mut layer = Layer::new("TLS");
+        let mut layer = found.layer("TLS");
         layer.add("protocol within", application.name);
         layer.add("record", &text);
         found.layers.push(layer);
@@ -60,7 +60,7 @@ pub fn read(bytes: &[u8], source: u16, destination: u16, found: &mut Dissection)
     if !application.lines || application.tls {
         return;
     }
-    let mut layer = Layer::new(&application.name.to_ascii_uppercase());
+    let mut layer = found.layer(&application.name.to_ascii_uppercase());
     let from_client = by_port(destination).is_some();
     let side = if from_client { "client" } else { "server" };
     let mut lines = bytes.split(|byte| *byte == b'\n').peekable();

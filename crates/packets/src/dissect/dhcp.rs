@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::reader::{Reader, Short};
-use super::{Dissection, Layer, Mac};
+use super::{Dissection, Mac};
 
 /// The options of one packet at most.
 const MAX_OPTIONS: usize = 200;
@@ -37,7 +37,7 @@ pub fn read(bytes: &[u8], found: &mut Dissection) {
 
 fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
     let mut r = Reader::new(bytes, 0);
-    let mut layer = Layer::new("DHCP");
+    let mut layer = found.layer("DHCP");
     let operation = r.u8()?;
     let (_, hardware_length, hops) = (r.u8()?, r.u8()?, r.u8()?);
     let xid = r.u32()?;
@@ -52,7 +52,7 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
         if operation == 1 { "1 (request)".into() } else { format!("{operation} (reply)") },
     );
     layer.add("hops", hops);
-    layer.add("transaction id", format!("0x{xid:08x}"));
+    layer.add("transaction id", format_args!("0x{xid:08x}"));
     layer.add("seconds", seconds);
     layer.add("broadcast", flags & 0x8000 != 0);
     for (name, address) in

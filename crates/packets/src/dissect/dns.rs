@@ -2,7 +2,7 @@
 
 use dnswire::{Flags, Message};
 
-use super::{Dissection, Layer};
+use super::{Dissection};
 
 /// What a message says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8], found: &mut Dissection) {
         found.info = "a malformed DNS message".into();
         return;
     };
-    let mut layer = Layer::new("DNS");
+    let mut layer = found.layer("DNS");
     let response = message.flags.has(Flags::QR);
     layer.add("id", message.id);
     layer.add("kind", if response { "response" } else { "query" });
@@ -46,7 +46,7 @@ pub fn read(bytes: &[u8], found: &mut Dissection) {
     };
     for question in &message.questions {
         let (name, kind) = (question.name.to_string(), question.kind.to_string());
-        layer.add("question", format!("{name} {kind}"));
+        layer.add("question", format_args!("{name} {kind}"));
         dns.question.get_or_insert((name, kind));
     }
     for (section, records) in [

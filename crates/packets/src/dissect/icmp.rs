@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::reader::{Reader, Short};
-use super::{Dissection, Icmp, Layer};
+use super::{Dissection, Icmp};
 
 /// Reads an ICMP message.
 pub fn v4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
@@ -11,7 +11,7 @@ pub fn v4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let (kind, code) = (r.u8()?, r.u8()?);
     let checksum = r.u16()?;
     let (a, b) = (r.u16()?, r.u16()?);
-    let mut layer = Layer::new("ICMP");
+    let mut layer = found.layer("ICMP");
     let word = match (kind, code) {
         (0, _) => "echo reply",
         (3, 0) => "network unreachable",
@@ -27,9 +27,9 @@ pub fn v4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
         (11, _) => "reassembly time exceeded",
         _ => "ICMP",
     };
-    layer.add("type", format!("{kind} ({word})"));
+    layer.add("type", format_args!("{kind} ({word})"));
     layer.add("code", code);
-    layer.add("checksum", format!("0x{checksum:04x}"));
+    layer.add("checksum", format_args!("0x{checksum:04x}"));
     let mut about = None;
     if matches!(kind, 0 | 8) {
         layer.add("identifier", a);
@@ -67,8 +67,8 @@ pub fn v6(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
         143 => "multicast listener report",
         _ => "ICMPv6",
     };
-    let mut layer = Layer::new("ICMPv6");
-    layer.add("type", format!("{kind} ({word})"));
+    let mut layer = found.layer("ICMPv6");
+    layer.add("type", format_args!("{kind} ({word})"));
     layer.add("code", code);
     found.layers.push(layer);
     found.info = word.into();

@@ -3,7 +3,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::reader::{Reader, Short};
-use super::{Dissection, Ip, Layer, icmp, transport};
+use super::{Dissection, Ip, icmp, transport};
 
 /// Reads an IPv4 packet.
 pub fn v4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
@@ -20,10 +20,10 @@ pub fn v4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let checksum = r.u16()?;
     let source = Ipv4Addr::from(r.array()?);
     let destination = Ipv4Addr::from(r.array()?);
-    let mut layer = Layer::new("IPv4");
-    layer.add("header length", format!("{header} bytes"));
-    layer.add("type of service", format!("0x{tos:02x}"));
-    layer.add("total length", format!("{total} bytes"));
+    let mut layer = found.layer("IPv4");
+    layer.add("header length", format_args!("{header} bytes"));
+    layer.add("type of service", format_args!("0x{tos:02x}"));
+    layer.add("total length", format_args!("{total} bytes"));
     layer.add("identification", id);
     let offset = (fragment & 0x1fff) * 8;
     let more = fragment & 0x2000 != 0;
@@ -31,12 +31,12 @@ pub fn v4(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     if more || offset > 0 {
         layer.add(
             "fragment",
-            format!("at byte {offset}{}", if more { ", more follow" } else { ", the last" }),
+            format_args!("at byte {offset}{}", if more { ", more follow" } else { ", the last" }),
         );
     }
     layer.add("time to live", ttl);
-    layer.add("protocol", format!("{protocol} ({})", ip_protocol(protocol)));
-    layer.add("header checksum", format!("0x{checksum:04x}"));
+    layer.add("protocol", format_args!("{protocol} ({})", ip_protocol(protocol)));
+    layer.add("header checksum", format_args!("0x{checksum:04x}"));
     layer.add("source", source);
     layer.add("destination", destination);
     found.layers.push(layer);
@@ -86,11 +86,11 @@ pub fn v6(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let ttl = r.u8()?;
     let source = Ipv6Addr::from(r.array::<16>()?);
     let destination = Ipv6Addr::from(r.array::<16>()?);
-    let mut layer = Layer::new("IPv6");
+    let mut layer = found.layer("IPv6");
     layer.add("traffic class", (first >> 20) & 0xff);
     layer.add("flow label", first & 0x000f_ffff);
-    layer.add("payload length", format!("{length} bytes"));
-    layer.add("next header", format!("{next} ({})", ip_protocol(next)));
+    layer.add("payload length", format_args!("{length} bytes"));
+    layer.add("next header", format_args!("{next} ({})", ip_protocol(next)));
     layer.add("hop limit", ttl);
     layer.add("source", source);
     layer.add("destination", destination);

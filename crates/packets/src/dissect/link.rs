@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::reader::{Reader, Short};
-use super::{Arp, Dissection, Layer, Mac, ip};
+use super::{Arp, Dissection, Mac, ip};
 
 /// Reads a frame.
 pub fn ethernet(data: &[u8], found: &mut Dissection) -> Result<(), Short> {
@@ -11,7 +11,7 @@ pub fn ethernet(data: &[u8], found: &mut Dissection) -> Result<(), Short> {
     let destination = Mac(r.array()?);
     let source = Mac(r.array()?);
     let mut kind = r.u16()?;
-    let mut layer = Layer::new("Ethernet");
+    let mut layer = found.layer("Ethernet");
     layer.add("destination", destination);
     layer.add("source", source);
     found.macs = Some((source, destination));
@@ -22,7 +22,7 @@ pub fn ethernet(data: &[u8], found: &mut Dissection) -> Result<(), Short> {
         kind = r.u16()?;
         tags += 1;
     }
-    layer.add("type", format!("0x{kind:04x} ({})", ether_type(kind)));
+    layer.add("type", format_args!("0x{kind:04x} ({})", ether_type(kind)));
     found.layers.push(layer);
     match kind {
         0x0800 => ip::v4(r, found),
@@ -53,7 +53,7 @@ fn arp(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let protocol = r.u16()?;
     let sizes = r.u16()?;
     let operation = r.u16()?;
-    let mut layer = Layer::new("ARP");
+    let mut layer = found.layer("ARP");
     layer.add(
         "operation",
         match operation {

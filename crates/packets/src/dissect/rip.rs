@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::reader::{Reader, Short};
-use super::{Dissection, Layer};
+use super::{Dissection};
 
 /// Entries of one packet.
 const MAX_ENTRIES: usize = 25;
@@ -21,7 +21,7 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
     let command = r.u8()?;
     let version = r.u8()?;
     r.u16()?;
-    let mut layer = Layer::new("RIP");
+    let mut layer = found.layer("RIP");
     layer.add(
         "command",
         if command == 1 { "1 (request)".into() } else { format!("{command} (response)") },
@@ -51,7 +51,7 @@ fn message(bytes: &[u8], found: &mut Dissection) -> Result<(), Short> {
         }
         let text = format!("{address}/{} metric {metric}", mask.leading_ones());
         let via = if next.is_unspecified() { String::new() } else { format!(" via {next}") };
-        layer.add("route", format!("{text}{via}"));
+        layer.add("route", format_args!("{text}{via}"));
         let lost = if command != 1 && metric >= 16 { " (no way)" } else { "" };
         routes.push(format!("{address}/{}{lost}", mask.leading_ones()));
     }

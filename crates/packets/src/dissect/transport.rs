@@ -9,11 +9,11 @@ pub fn udp(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     let (source, destination) = (r.u16()?, r.u16()?);
     let length = r.u16()?;
     let checksum = r.u16()?;
-    let mut layer = Layer::new("UDP");
+    let mut layer = found.layer("UDP");
     layer.add("source port", source);
     layer.add("destination port", destination);
-    layer.add("length", format!("{length} bytes"));
-    layer.add("checksum", format!("0x{checksum:04x}"));
+    layer.add("length", format_args!("{length} bytes"));
+    layer.add("checksum", format_args!("0x{checksum:04x}"));
     found.layers.push(layer);
     if usize::from(length) >= 8 {
         r.end_at(r.at() + usize::from(length) - 8);
@@ -61,15 +61,15 @@ pub fn tcp(mut r: Reader<'_>, found: &mut Dissection) -> Result<(), Short> {
     .map(|(_, name)| name)
     .collect();
     let names = names.join(", ");
-    let mut layer = Layer::new("TCP");
+    let mut layer = found.layer("TCP");
     layer.add("source port", source);
     layer.add("destination port", destination);
     layer.add("sequence number", sequence);
     layer.add("acknowledgment number", acknowledgment);
-    layer.add("header length", format!("{offset} bytes"));
+    layer.add("header length", format_args!("{offset} bytes"));
     layer.add("flags", &names);
     layer.add("window", window);
-    layer.add("checksum", format!("0x{checksum:04x}"));
+    layer.add("checksum", format_args!("0x{checksum:04x}"));
     if flags & 32 != 0 {
         layer.add("urgent pointer", urgent);
     }

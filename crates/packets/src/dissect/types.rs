@@ -14,15 +14,20 @@ pub struct Layer {
     pub name: String,
     /// Name and value, in the order of the wire.
     pub fields: Vec<(String, String)>,
+    /// Whether the fields are left out.
+    #[serde(skip)]
+    pub(crate) brief: bool,
 }
 
 impl Layer {
     pub(crate) fn new(name: &str) -> Self {
-        Self { name: name.into(), fields: Vec::new() }
+        Self { name: name.into(), fields: Vec::new(), brief: false }
     }
 
-    pub(crate) fn add(&mut self, name: &str, value: impl ToString) {
-        self.fields.push((name.into(), value.to_string()));
+    pub(crate) fn add(&mut self, name: &str, value: impl std::fmt::Display) {
+        if !self.brief {
+            self.fields.push((name.into(), value.to_string()));
+        }
     }
 }
 
@@ -176,9 +181,15 @@ pub struct Dissection {
     pub protocol: String,
     /// One line about it.
     pub info: String,
+    /// Whether the layers' fields are left out.
+    pub(crate) brief: bool,
 }
 
 impl Dissection {
+    pub(crate) fn layer(&self, name: &str) -> Layer {
+        Layer { brief: self.brief, ..Layer::new(name) }
+    }
+
     /// Source and destination as Wireshark's columns show them.
     pub fn ends(&self) -> (String, String) {
         if let Some(ip) = &self.ip {
