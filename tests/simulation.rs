@@ -66,6 +66,24 @@ fn tshark_agrees_on_every_lab() {
     }
 }
 
+/// What nodes are made of makes no difference: containers, and pods that hold a whole lab.
+#[test]
+fn tshark_agrees_on_containers_and_pods() {
+    if !usable("docker") || !there("tshark") {
+        return;
+    }
+    for engine in ["docker", "pod"] {
+        let labctl = Labctl::new(engine, &format!("frames-{engine}"));
+        labctl.ok(&["up", "--no-verify", "labs/lab06.yaml"]);
+        let capturing = Capturing::start(&labctl, &[]);
+        labctl.ok(&["verify", "--no-scenarios"]);
+        let seen = agree(&capturing.stop());
+        for protocol in ["dns", "icmp", "smtp", "pop3"] {
+            assert!(seen.contains_key(protocol), "{engine}: no {protocol} in {seen:?}");
+        }
+    }
+}
+
 /// The lines of the dialogues inside TLS, as tshark decrypts them with the keys in the file.
 #[test]
 fn tls_is_read_where_the_lab_gives_its_keys_and_only_there() {

@@ -75,14 +75,19 @@ pub fn put(bytes: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
-/// A line for the person, not for the pipe.
+/// A line for the person, not for the pipe; harmless as well.
 pub fn tell(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _ = writeln!(anstream::stderr().lock(), "{}", harmless(text));
 }
 
 /// A line about something that went wrong.
 pub fn complain(text: &str) {
     tell(text);
+}
+
+/// `1 node`, `2 nodes`.
+pub fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 /// One document of data.

@@ -61,7 +61,9 @@ pub async fn run(context: &Context, file: Option<&Path>, all: bool) -> Outcome {
         let nodes = removed.iter().filter(|what| what.starts_with("node ")).count();
         let networks = removed.iter().filter(|what| what.starts_with("network ")).count();
         output::tell(&format!(
-            "Removed {nodes} nodes and {networks} networks in {:.1}s",
+            "Removed {} and {} in {:.1}s",
+            output::count(nodes, "node"),
+            output::count(networks, "network"),
             started.elapsed().as_secs_f64()
         ));
     }

@@ -26,12 +26,12 @@ pub fn run(context: &Context, file: &LabFile, strict: bool) -> Outcome {
             output::say(&format!(
                 "{} is right: {} on {}, {}, {}{}",
                 file.file.display(),
-                count(plan.nodes.len(), "node"),
-                count(plan.networks.len(), "network"),
-                count(plan.checks.len(), "check"),
-                count(plan.scenarios.len(), "scenario"),
+                output::count(plan.nodes.len(), "node"),
+                output::count(plan.networks.len(), "network"),
+                output::count(plan.checks.len(), "check"),
+                output::count(plan.scenarios.len(), "scenario"),
                 if warnings > 0 {
-                    format!(", {}", count(warnings, "warning"))
+                    format!(", {}", output::count(warnings, "warning"))
                 } else {
                     String::new()
                 },
@@ -40,9 +40,4 @@ pub fn run(context: &Context, file: &LabFile, strict: bool) -> Outcome {
         }
         _ => Ok(INVALID),
     }
-}
-
-/// `1 node`, `2 nodes`.
-fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }

@@ -176,6 +176,10 @@ fn smtp(said: &Said) -> &'static str {
         ("220", _) => "The server greets: it is ready.",
         ("250", "message") => "The message is on disk now: from here on the server answers for it.",
         ("250", "EHLO") => "The server greets back and lists what it can do.",
+        ("250", "MAIL") => "The sender may send here.",
+        ("250", "RCPT") => {
+            "The server looked at the recipient's domain: mail for its own it keeps, other mail it passes on."
+        }
         ("250", _) => "Accepted.",
         ("354", _) => "Go on: send the message.",
         ("235", _) => "The login is accepted.",
@@ -193,7 +197,7 @@ fn pop3(said: &Said) -> &'static str {
             "STAT" => "How many messages are there, and how large are they?",
             "LIST" => "The size of each message.",
             "UIDL" => "The unique name of each message, to know which are new.",
-            "RETR" => "Give me this message.",
+            "RETR" => "Give me a copy of this message; the server's own stays until DELE.",
             "TOP" => "Give me the head of this message.",
             "DELE" => "Mark it for deletion; it is deleted at QUIT.",
             "CAPA" => "What can you do?",
@@ -208,11 +212,18 @@ fn pop3(said: &Said) -> &'static str {
     if said.text.starts_with("the message") {
         return "The message, line by line, up to a line with a single dot.";
     }
+    if said.text.starts_with("the list") {
+        return "One line for each message, up to a line with a single dot.";
+    }
     match said.answers.as_str() {
         "" => "The server greets: it is ready.",
         "PASS" => "Name and password are right; the mailbox is locked for this session.",
+        "USER" => "The server wants the password as well, whether it knows the name or not.",
         "STAT" => "Number and size of the messages.",
-        "RETR" => "The message follows.",
+        "LIST" | "UIDL" | "CAPA" => "The list follows.",
+        "RETR" | "TOP" => "The message follows.",
+        "DELE" => "The message is marked; RSET would take that back.",
+        "STLS" => "The server agrees; the TLS handshake follows.",
         "QUIT" => "The server says goodbye.",
         _ => "Done.",
     }
