@@ -64,10 +64,11 @@ fn absolute(name: &str, origin: Option<&str>) -> String {
 
 /// Whether a text may be a domain name in a record.
 fn is_name(name: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    name.is_empty()
-        || name.len() <= 253
-            && name.split('.').all(|label| {
+    // One final dot; alone it is the root.
+    let below = name.strip_suffix('.').unwrap_or(name);
+    name == "."
+        || below.len() <= 253
+            && below.split('.').all(|label| {
                 (1..=63).contains(&label.len())
                     && label.bytes().all(|b| {
                         b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'*' | b'/')
@@ -235,6 +236,8 @@ mod tests {
             ("a.b. A 1.2.3", "1.2.3"),
             ("a.b. MX mail.com.", "MX 10 mail.com."),
             ("a..b A 1.2.3.4", "a..b"),
+            ("... A 1.2.3.4", "..."),
+            ("a.b.. A 1.2.3.4", "a.b.."),
             ("@ A 1.2.3.4", "@"),
             ("a SOA b c", "7 words"),
         ] {
