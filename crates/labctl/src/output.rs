@@ -36,8 +36,12 @@ pub fn say(text: &str) {
 }
 
 /// The text with a replacement character for what would move a terminal's cursor or change its state.
+/// A line that ends as on the wire ends as here.
 fn harmless(text: &str) -> Cow<'_, str> {
     let bad = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if text.contains("\r\n") {
+        return Cow::Owned(harmless(&text.replace("\r\n", "\n")).into_owned());
+    }
     if !text.contains(bad) {
         return Cow::Borrowed(text);
     }
@@ -131,5 +135,6 @@ mod tests {
             harmless("\x1b]0;title\x07\u{9b}m\x1b["),
             "\u{fffd}]0;title\u{fffd}\u{fffd}m\u{fffd}["
         );
+        assert_eq!(harmless("Subject: x\r\n\r\ra\r\n"), "Subject: x\n\u{fffd}a\n");
     }
 }

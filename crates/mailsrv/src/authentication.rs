@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mail_auth::common::crypto::{Ed25519Key, RsaKey, Sha256};
 use mail_auth::common::headers::HeaderWriter as _;
 use mail_auth::dkim::{DkimSigner, Done};
@@ -200,8 +202,17 @@ fn checker(server: &Server) -> Option<MessageAuthenticator> {
     let mut options = ResolverOpts::default();
     options.timeout = Duration::from_secs(2);
     options.attempts = 1;
-    match MessageAuthenticator::new(config, options) {
-        Ok(checker) => Some(checker),
+    // The crate's own constructor reads the system's authorities, which a node has none of; DNS is
+    // asked in the clear.
+    let made = pki::client_config([]).map_err(|error| error.to_string()).and_then(|tls| {
+        TokioResolver::builder_with_config(config, TokioRuntimeProvider::default())
+            .with_options(options)
+            .with_tls_config(Arc::unwrap_or_clone(tls))
+            .build()
+            .map_err(|error| error.to_string())
+    });
+    match made {
+        Ok(resolver) => Some(MessageAuthenticator(resolver)),
         Err(error) => {
             tracing::error!("mail from outside is not checked: {error}");
             None

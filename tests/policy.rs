@@ -1,0 +1,49 @@
+//! SPF and DMARC in a lab: its own DNS server says who may send, its mail servers hold to it.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::print_stderr,
+    reason = "tests say what broke by panicking"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Labctl, engines};
+
+/// What a node's mail program lists, as soon as a message says this.
+fn arrives(labctl: &Labctl, node: &str, words: &str) -> String {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let listed = labctl.exec(node, &["mail", "list"]).out;
+        if listed.contains(words) {
+            return listed;
+        }
+        assert!(Instant::now() < deadline, "no `{words}` at {node}:\n{listed}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn who_may_not_send_for_a_domain_is_refused_and_told() {
+    for engine in engines() {
+        let labctl = Labctl::new(engine, "policy");
+        labctl.ok(&["up", "--no-verify", "tests/data/policy.yaml"]);
+        let sent = labctl.exec("pca", &["mail", "send", "bob@b.edu", "-s", "truth", "-m", "x"]);
+        assert_eq!(sent.code, 0, "{}", sent.err);
+        arrives(&labctl, "pcb", "truth");
+        let head = labctl.ok(&["mail", "mailb", "message", "bob@b.edu", "1", "headers"]);
+        for words in ["Authentication-Results: mail.b.edu;", "spf=pass", "dmarc=pass"] {
+            assert!(head.contains(words), "{engine}: no `{words}` in\n{head}");
+        }
+        // b.edu's own server is not among those that may send for b.edu.
+        let sent = labctl.exec("pcb", &["mail", "send", "ann@a.edu", "-s", "lie", "-m", "x"]);
+        assert_eq!(sent.code, 0, "{}", sent.err);
+        arrives(&labctl, "pcb", "Undelivered");
+        let notice = labctl.exec("pcb", &["mail", "read", "2"]).out;
+        assert!(notice.contains("reject (DMARC)"), "{notice}");
+        assert!(labctl.exec("pca", &["mail", "list"]).out.contains("no messages"));
+    }
+}
