@@ -2,7 +2,7 @@
 
 use dnswire::{Flags, Message};
 
-use super::{Dissection};
+use super::Dissection;
 
 /// What a message says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use std::net::Ipv4Addr;
 
+use super::Dissection;
 use super::reader::{Reader, Short};
-use super::{Dissection};
 
 /// Entries of one packet.
 const MAX_ENTRIES: usize = 25;
