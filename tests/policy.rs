@@ -35,7 +35,8 @@ fn who_may_not_send_for_a_domain_is_refused_and_told() {
         assert_eq!(sent.code, 0, "{}", sent.err);
         arrives(&labctl, "pcb", "truth");
         let head = labctl.ok(&["mail", "mailb", "message", "bob@b.edu", "1", "headers"]);
-        for words in ["Authentication-Results: mail.b.edu;", "spf=pass", "dmarc=pass"] {
+        for words in ["Authentication-Results: mail.b.edu;", "spf=pass", "dkim=pass", "dmarc=pass"]
+        {
             assert!(head.contains(words), "{engine}: no `{words}` in\n{head}");
         }
         // b.edu's own server is not among those that may send for b.edu.
