@@ -330,7 +330,9 @@ async fn afterwards(
         }
     }
     for target in &transaction.recipients {
-        let reached = target.own.iter().flat_map(|own| own.reached.iter());
+        // Members do not answer for their list (RFC 3834, 2).
+        let own = target.own.iter().filter(|own| own.list.is_none());
+        let reached = own.flat_map(|own| own.reached.iter());
         for account in reached {
             let to = target.address.to_string();
             crate::auto_reply::answer(server, account, &to, &transaction.sender, fields, now).await;

@@ -261,6 +261,8 @@ async fn forwards_answers_lists_and_signatures() {
         .directory
         .change(|data| {
             data.account_mut("u1")?.signature = Some("U. One\nRoom 1".into());
+            let list = data.lists.get_mut("all@a.test").unwrap();
+            list.members.push("note@a.test".into());
             Ok(())
         })
         .unwrap();
@@ -268,9 +270,15 @@ async fn forwards_answers_lists_and_signatures() {
         .port(running.port(Protocol::Smtp).await)
         .build();
     let sending = move || {
-        for to in ["away@a.test", "note@a.test", "note+tag@a.test", "all@a.test"] {
+        for (from, to) in [
+            ("u2@a.test", "all@a.test"),
+            ("u1@a.test", "away@a.test"),
+            ("u1@a.test", "note@a.test"),
+            ("u1@a.test", "note+tag@a.test"),
+            ("u1@a.test", "all@a.test"),
+        ] {
             let message = Message::builder()
-                .from("u1@a.test".parse().unwrap())
+                .from(from.parse().unwrap())
                 .to(to.parse().unwrap())
                 .subject(to)
                 .body("text\n".to_owned())
@@ -280,13 +288,14 @@ async fn forwards_answers_lists_and_signatures() {
     };
     tokio::task::spawn_blocking(sending).await.unwrap();
     assert!(running.inbox("away@a.test").is_empty());
-    let u2 = running.inbox_of("u2@a.test", 2).await;
-    assert!(u2[0].contains("Subject: away@a.test"), "{}", u2[0]);
-    assert!(u2[0].ends_with("-- \r\nU. One\r\nRoom 1\r\n"), "{}", u2[0]);
-    assert!(u2[1].contains("List-Id: <all.a.test>\r\nPrecedence: list\r\n"), "{}", u2[1]);
-    assert_eq!(running.inbox("note@a.test").len(), 2);
-    // One answer for two messages, and none to the list.
-    let u1 = running.inbox_of("u1@a.test", 2).await;
+    let u2 = running.inbox_of("u2@a.test", 3).await;
+    assert!(u2[1].contains("Subject: away@a.test"), "{}", u2[1]);
+    assert!(u2[1].ends_with("-- \r\nU. One\r\nRoom 1\r\n"), "{}", u2[1]);
+    assert!(u2[2].contains("List-Id: <all.a.test>\r\nPrecedence: list\r\n"), "{}", u2[2]);
+    assert_eq!(running.inbox("note@a.test").len(), 4);
+    // One answer for two messages, and none for the list's.
+    assert!(!u2.iter().any(|m| m.contains("Auto-Submitted")), "{u2:?}");
+    let u1 = running.inbox_of("u1@a.test", 3).await;
     let answers: Vec<_> =
         u1.iter().filter(|m| m.contains("Auto-Submitted: auto-replied")).collect();
     assert_eq!(answers.len(), 1, "{u1:?}");
