@@ -61,8 +61,11 @@ impl<'a> Candidate<'a> {
             Key::Older(seconds) => message.received <= self.now.saturating_sub_unsigned(*seconds),
             Key::Younger(seconds) => message.received >= self.now.saturating_sub_unsigned(*seconds),
             Key::ModSeq(least) => message.modseq >= *least,
-            Key::Header(name, wanted) => text::header(self.header(), name)
-                .is_some_and(|value| wanted.is_empty() || holds(&value, wanted)),
+            Key::Header(name, wanted) => {
+                let header = self.header();
+                text::header(header, name).is_some_and(|value| holds(&value, wanted))
+                    || text::addresses(header, name).is_some_and(|value| holds(&value, wanted))
+            }
             Key::Body(wanted) => holds(self.body(), wanted),
             Key::Text(wanted) => {
                 holds(&text::decoded(&mime::unfolded(self.header())), wanted)

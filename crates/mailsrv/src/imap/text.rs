@@ -4,6 +4,7 @@ use mail_parser::decoders::base64::base64_decode;
 use mail_parser::decoders::charsets::map::charset_decoder;
 use mail_parser::decoders::quoted_printable::quoted_printable_decode;
 
+use super::address::{self, Address};
 use super::mime::{self, Part};
 use super::parameters::parameterized;
 
@@ -77,6 +78,22 @@ pub fn header(raw_header: &[u8], name: &str) -> Option<String> {
     if values.is_empty() { None } else { Some(values.join("\n")) }
 }
 
+/// The addresses of a field without comments and quotes, one a line, as the ENVELOPE tells them: it
+/// is there that SEARCH FROM looks (RFC 3501, 6.4.4). `None` for fields without addresses.
+pub fn addresses(raw_header: &[u8], name: &str) -> Option<String> {
+    let known = ["from", "to", "cc", "bcc", "sender", "reply-to"];
+    if !known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+        return None;
+    }
+    let text = |part: Option<Vec<u8>>| decoded(&part.unwrap_or_default());
+    let one = |one: Address| {
+        let host = one.host.map(|host| format!("@{}", decoded(&host))).unwrap_or_default();
+        format!("{} <{}{host}>", text(one.name), text(one.mailbox))
+    };
+    let value = mime::field(raw_header, name)?;
+    Some(address::parse(&value).into_iter().map(one).collect::<Vec<_>>().join("\n"))
+}
+
 /// All text of a message's body: text parts decoded, headers of inner messages, nothing of
 /// pictures and other files, nor of the headers of parts: `html` is not in every message.
 pub fn body(raw: &[u8], part: &Part) -> String {
@@ -130,5 +147,14 @@ mod tests {
         assert_eq!(decoded(b"=?ISO-8859-1?Q?a_=E4?="), "a ä");
         assert_eq!(decoded(b"=?x?"), "=?x?");
         assert_eq!(decoded(b"1 =?= 2"), "1 =?= 2");
+    }
+
+    #[test]
+    fn rfc3501_6_4_4_addresses_are_searched_as_the_envelope_tells_them() {
+        let header = b"From: <joe (in short)@ (at home) x.org>, \"A \\\"B\\\"\" <b@y>\r\nTo: g: c@z;\r\n\r\n";
+        assert_eq!(addresses(header, "From").unwrap(), " <joe@x.org>\nA \"B\" <b@y>");
+        assert_eq!(addresses(header, "TO").unwrap(), " <g>\n <c@z>\n <>");
+        assert_eq!(addresses(header, "Cc"), None);
+        assert_eq!(addresses(header, "Subject"), None);
     }
 }
