@@ -53,13 +53,14 @@ pub fn rows(request: &List, mailboxes: &[Listed], subscriptions: &BTreeSet<Strin
             continue;
         }
         let found = by_name.get(name);
-        // A parent that is only above something else shows where nothing below it can.
+        // A parent that is only above something else shows where not all below it does: more would
+        // be redundant (RFC 3501, 6.3.9; RFC 5258, 3.5).
         let child_info = !own && selecting && request.recursive_match;
-        if !own && !child_info {
+        if !own && selecting {
             let below = format!("{name}{SEPARATOR}");
             let mut below = base.iter().filter(|other| other.starts_with(&below));
-            let show = if request.lsub { below.any(|other| !matched(other)) } else { !selecting };
-            if !show {
+            let for_them = request.lsub || child_info;
+            if !for_them || below.all(|other| matched(other)) {
                 continue;
             }
         }
@@ -217,10 +218,12 @@ mod tests {
                 "LIST (\\NonExistent \\HasNoChildren \\Subscribed) \"/\" \"gone\"",
             ]
         );
+        let parent =
+            "LIST (\\NonExistent \\HasChildren) \"/\" \"a\" (\"CHILDINFO\" (\"SUBSCRIBED\"))";
         let request = List { recursive_match: true, patterns: vec!["%".into()], ..request };
-        assert_eq!(
-            lines(request)[0],
-            "LIST (\\NonExistent \\HasChildren) \"/\" \"a\" (\"CHILDINFO\" (\"SUBSCRIBED\"))"
-        );
+        assert_eq!(lines(request.clone())[0], parent);
+        // 3.5: a parent is not told where all of its subscribed children are.
+        let request = List { patterns: vec!["*".into()], ..request };
+        assert!(!lines(request).contains(&parent.to_owned()));
     }
 }
