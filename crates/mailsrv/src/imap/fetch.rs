@@ -98,7 +98,12 @@ impl Session {
             let Some((number, uid)) = fetching.messages.next() else { return false };
             let Some(message) = self.view.as_ref().and_then(|view| view.message(uid)).cloned()
             else {
-                fetching.missing = true;
+                if !fetching.uid && fetching.items.iter().all(|item| *item == Item::Uid) {
+                    // Until its EXPUNGE is told, the number has its UID (RFC 3501, 7.4.1).
+                    out.line(format!("* {number} FETCH (UID {uid})"));
+                } else {
+                    fetching.missing = true;
+                }
                 continue;
             };
             if !self.fetch_one(fetching, number, &message, out) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::store::{Body, Change, Flags, Mailbox, Outcome, SEPARATOR, canonical};
+use crate::store::{Body, Change, Flags, Listed, Mailbox, Outcome, SEPARATOR, canonical};
 
 use super::command::{List, StatusItem};
 use super::grammar::astring;
@@ -157,6 +157,23 @@ impl Session {
             }
         }
         Ok("RENAME done".into())
+    }
+
+    /// SUBSCRIBE and UNSUBSCRIBE. A name must exist to be subscribed (RFC 3501, 6.3.6: MAY), be it
+    /// only above others, so that a slip of the pen is told; it stays subscribed when its mailbox
+    /// goes, and can be unsubscribed at any time (6.3.6, 6.3.9).
+    pub(super) async fn subscribe(&self, account: String, mailbox: String, on: bool) -> Answer {
+        let store = &self.server.store;
+        let above = format!("{mailbox}{SEPARATOR}");
+        let known = |one: &Listed| one.name == mailbox || one.name.starts_with(&above);
+        if on
+            && !store.mailboxes(&account).iter().any(known)
+            && !store.subscriptions(&account).contains(&mailbox)
+        {
+            return Err(No::No(format!("[NONEXISTENT] there is no mailbox `{mailbox}`")));
+        }
+        store.commit(vec![Change::Subscribe { account, mailbox, on }]).await?;
+        Ok(if on { "SUBSCRIBE done" } else { "UNSUBSCRIBE done" }.into())
     }
 
     pub(super) fn list(&mut self, account: &str, request: &List, out: &mut Output) -> Answer {

@@ -60,6 +60,21 @@ impl Session {
         }
     }
 
+    /// Tells where the open mailbox stands, once the client has shown by its command that it knows
+    /// of modification sequences (RFC 7162, 3.1). To be called before [`Session::news`], which then
+    /// tells every change up to there.
+    pub(super) fn tell_modseq(&self, knew: bool, out: &mut Output) {
+        let (Some(account), Some(view)) = (&self.account, &self.view) else { return };
+        if knew || !self.condstore {
+            return;
+        }
+        let look = |m: &Mailbox| (m.validity == view.validity).then_some(m.modseq);
+        let highest = self.server.store.with_mailbox(account, &view.mailbox, look).flatten();
+        if let Some(highest) = highest {
+            out.line(format!("* OK [HIGHESTMODSEQ {highest}] the last change"));
+        }
+    }
+
     pub(super) async fn in_mailbox(
         &mut self,
         account: &str,

@@ -224,6 +224,8 @@ impl Session {
                 | Command::Sort { uid: false, .. }
                 | Command::Thread { uid: false, .. }
         ) && !matches!(&command, Command::Store(store) if !store.uid);
+        // SELECT tells HIGHESTMODSEQ anyway.
+        let knew = self.condstore || matches!(command, Command::Select { .. });
         let answer = match command {
             Command::StartTls => {
                 if self.tls {
@@ -255,6 +257,7 @@ impl Session {
                 match self.fetch(&tag, uid, &set, items, changed_since).await {
                     Ok(fetching) => {
                         self.fetching = Some(fetching);
+                        self.tell_modseq(knew, out);
                         self.go_on(out).await;
                         return;
                     }
@@ -264,6 +267,7 @@ impl Session {
             command => self.answer(&tag, command, out).await,
         };
         if self.after == After::Go && self.view.is_some() {
+            self.tell_modseq(knew, out);
             self.news(may_expunge, out).await;
         }
         self.finish(&tag, answer, out);
@@ -375,11 +379,7 @@ impl Session {
             Command::Create { mailbox, special } => self.create(&account, &mailbox, &special).await,
             Command::Delete(mailbox) => self.delete(&account, mailbox).await,
             Command::Rename { from, to } => self.rename(&account, from, &to).await,
-            Command::Subscribe { mailbox, on } => {
-                let change = store::Change::Subscribe { account, mailbox, on };
-                self.server.store.commit(vec![change]).await?;
-                Ok(if on { "SUBSCRIBE done" } else { "UNSUBSCRIBE done" }.into())
-            }
+            Command::Subscribe { mailbox, on } => self.subscribe(account, mailbox, on).await,
             Command::List(list) => self.list(&account, &list, out),
             Command::Status { mailbox, items } => self.status(&account, &mailbox, &items, out),
             Command::GetQuota(root) => self.quota(&account, &root, out),
