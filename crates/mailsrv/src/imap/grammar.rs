@@ -40,10 +40,8 @@ fn command(c: &mut Cursor<'_>) -> Parsed<Command> {
         "CLOSE" => Command::Close,
         "UNSELECT" => Command::Unselect,
         "EXPUNGE" => Command::Expunge(None),
-        _ => {
-            c.space()?;
-            return with_arguments(&verb, c);
-        }
+        _ if c.take(b' ') => return with_arguments(&verb, c),
+        _ => return Err(Bad("there is no such command without arguments")),
     })
 }
 

@@ -56,10 +56,8 @@ fn key(c: &mut Cursor<'_>, depth: usize, budget: &mut usize) -> Parsed<Key> {
         "NEW" => Key::New,
         "OLD" => Key::Old,
         "RECENT" => Key::Recent,
-        _ => {
-            c.space()?;
-            return with_argument(&word, c, depth, budget);
-        }
+        _ if c.take(b' ') => return with_argument(&word, c, depth, budget),
+        _ => return Err(Bad("SEARCH has no such key without an argument")),
     })
 }
 
