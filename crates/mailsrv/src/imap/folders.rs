@@ -134,28 +134,14 @@ impl Session {
         Ok("DELETE done".into())
     }
 
-    pub(super) async fn rename(&mut self, account: &str, from: String, to: &str) -> Answer {
+    pub(super) async fn rename(&self, account: &str, from: String, to: &str) -> Answer {
         let to = canonical(to.trim_end_matches(SEPARATOR));
         let mut changes = Vec::new();
         if !to.starts_with(&format!("{from}{SEPARATOR}")) {
             changes = self.parents(account, &to);
         }
-        changes.push(Change::Rename {
-            account: account.into(),
-            mailbox: from.clone(),
-            to: to.clone(),
-        });
+        changes.push(Change::Rename { account: account.into(), mailbox: from, to });
         self.server.store.commit(changes).await?;
-        // The open mailbox goes by its new name; of INBOX only the messages move.
-        if from != "INBOX"
-            && let Some(view) = &mut self.view
-        {
-            if view.mailbox == from {
-                view.mailbox = to;
-            } else if let Some(rest) = view.mailbox.strip_prefix(&format!("{from}{SEPARATOR}")) {
-                view.mailbox = format!("{to}{SEPARATOR}{rest}");
-            }
-        }
         Ok("RENAME done".into())
     }
 

@@ -11,8 +11,22 @@ use super::session::{Answer, No, Session};
 use super::view::View;
 
 impl Session {
+    /// Goes on under the open mailbox's new name where it was renamed (RFC 2180, 3.4). Its
+    /// UIDVALIDITY tells which one it is.
+    pub(super) fn follow(&mut self) {
+        let (Some(account), Some(view)) = (&self.account, &mut self.view) else { return };
+        let store = &self.server.store;
+        let now = store.with_mailbox(account, &view.mailbox, |m| m.validity);
+        if now != Some(view.validity)
+            && let Some(name) = store.name_of(account, view.validity)
+        {
+            view.mailbox = name;
+        }
+    }
+
     /// Tells the client what changed in its mailbox.
     pub async fn news(&mut self, may_expunge: bool, out: &mut Output) {
+        self.follow();
         let Some(account) = self.account.clone() else { return };
         let Some(view) = &self.view else { return };
         let name = view.mailbox.clone();

@@ -216,6 +216,7 @@ impl Session {
     }
 
     async fn run(&mut self, tag: String, command: Command, out: &mut Output) {
+        self.follow();
         // During these, numbers may not change (RFC 3501, 7.4.1).
         let may_expunge = !matches!(
             command,

@@ -297,6 +297,13 @@ impl Store {
         Some(look(mailbox))
     }
 
+    /// The name of the mailbox with that UIDVALIDITY; no other mailbox has or will have it.
+    pub fn name_of(&self, account: &str, validity: u32) -> Option<String> {
+        let live = self.inner.shared.live();
+        let mut mailboxes = live.accounts.get(account)?.mailboxes.iter();
+        mailboxes.find(|(_, mailbox)| mailbox.validity == validity).map(|(name, _)| name.clone())
+    }
+
     /// Bytes that an account holds.
     pub fn usage(&self, account: &str) -> u64 {
         self.inner.shared.live().accounts.get(account).map_or(0, |a| a.used)
