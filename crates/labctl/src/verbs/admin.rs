@@ -49,7 +49,7 @@ pub async fn run(context: &Context, service: &str, admin: &Admin) -> Outcome {
         };
         match event {
             Ok(Event::Item(item)) if context.json() => output::json_line(&item)?,
-            Ok(Event::Item(item)) => output::say(&line(&item)),
+            Ok(Event::Item(item)) => output::say(&super::logs::spoken(&item)),
             Ok(Event::Done(answer)) => {
                 if context.json() {
                     output::json(&answer)?;

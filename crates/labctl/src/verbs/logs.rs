@@ -162,7 +162,7 @@ fn each(value: Value) -> Vec<Value> {
 }
 
 /// An item as people read it: a dialogue's line, a question with its answer, a visit.
-fn spoken(item: &Value) -> String {
+pub(super) fn spoken(item: &Value) -> String {
     let text = |key: &str| item.get(key).and_then(Value::as_str).unwrap_or_default();
     let number = |key: &str| item.get(key).and_then(Value::as_i64);
     let time = |ms: i64| {
