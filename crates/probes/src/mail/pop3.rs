@@ -5,8 +5,8 @@ use super::types::{Failure, Protocol, Security, Server, Stage};
 use crate::Env;
 use crate::env::Deadline;
 
-/// The most lines of one answer.
-const MAX_LINES: usize = 200_000;
+/// The most messages that are told apart.
+const MAX_IDS: usize = 200_000;
 /// The largest message that is fetched, in bytes.
 const MAX_MESSAGE: usize = 64 << 20;
 /// Lines of a message that the dialogue shows.
@@ -94,23 +94,19 @@ impl Pop3 {
             .reply(shown))
     }
 
-    /// The lines of a multi-line answer, dots taken away.
-    async fn lines(&mut self) -> Result<Vec<Vec<u8>>, Failure> {
-        let mut lines = Vec::new();
+    /// Gives the lines of a multi-line answer, dots taken away, one by one.
+    async fn lines(&mut self, mut each: impl FnMut(&[u8])) -> Result<(), Failure> {
         let mut size = 0;
         loop {
-            let mut line = self.connection.raw_line(Stage::Command).await?;
+            let line = self.connection.raw_line(Stage::Command).await?;
             if line == b"." {
-                return Ok(lines);
-            }
-            if line.first() == Some(&b'.') {
-                line.remove(0);
+                return Ok(());
             }
             size += line.len() + 2;
-            if lines.len() >= MAX_LINES || size > MAX_MESSAGE {
+            if size > MAX_MESSAGE {
                 return Err(Failure::new(Stage::Command, "the server's answer is too large"));
             }
-            lines.push(line);
+            each(line.strip_prefix(b".").unwrap_or(&line));
         }
     }
 
@@ -132,17 +128,19 @@ impl Pop3 {
     /// [`Stage::Command`].
     pub async fn ids(&mut self) -> Result<Vec<(u32, String)>, Failure> {
         self.must("UIDL").await?;
-        let lines = self.lines().await?;
-        let mut ids = Vec::with_capacity(lines.len());
-        for line in lines {
-            let line = String::from_utf8_lossy(&line).into_owned();
-            self.connection.record([line.clone()]);
+        let (mut ids, mut told) = (Vec::new(), Vec::new());
+        self.lines(|line| {
+            let line = String::from_utf8_lossy(line).into_owned();
             if let Some((number, id)) = line.split_once(' ')
                 && let Ok(number) = number.parse()
+                && ids.len() < MAX_IDS
             {
                 ids.push((number, id.to_owned()));
+                told.push(line);
             }
-        }
+        })
+        .await?;
+        self.connection.record(told);
         self.connection.record([".".to_owned()]);
         Ok(ids)
     }
@@ -153,16 +151,22 @@ impl Pop3 {
     /// [`Stage::Command`].
     pub async fn retrieve(&mut self, number: u32) -> Result<Vec<u8>, Failure> {
         self.must(&format!("RETR {number}")).await?;
-        let lines = self.lines().await?;
-        let more = lines.len().saturating_sub(SHOWN_LINES);
-        let shown = lines.iter().take(SHOWN_LINES).map(|l| String::from_utf8_lossy(l).into_owned());
+        let (mut message, mut shown, mut more) = (Vec::new(), Vec::new(), 0_usize);
+        self.lines(|line| {
+            message.extend_from_slice(line);
+            message.extend_from_slice(b"\r\n");
+            if shown.len() < SHOWN_LINES {
+                shown.push(String::from_utf8_lossy(line).into_owned());
+            } else {
+                more += 1;
+            }
+        })
+        .await?;
         self.connection.record(shown);
         if more > 0 {
             self.connection.record([format!("… ({more} more lines)")]);
         }
         self.connection.record([".".to_owned()]);
-        let mut message = lines.join(&b"\r\n"[..]);
-        message.extend_from_slice(b"\r\n");
         Ok(message)
     }
 

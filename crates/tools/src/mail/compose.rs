@@ -14,24 +14,27 @@ pub(super) fn text(message: Option<String>) -> Result<String, String> {
     if let Some(message) = message {
         return Ok(message.replace("\\n", "\n"));
     }
-    let mut text = String::new();
-    std::io::stdin()
-        .take(MAX_INPUT)
-        .read_to_string(&mut text)
-        .map_err(|error| format!("the text cannot be read from standard input: {error}"))?;
-    Ok(text)
+    let fail = |why: String| format!("the text cannot be read from standard input: {why}");
+    let text = whole(std::io::stdin()).map_err(fail)?;
+    String::from_utf8(text).map_err(|_| fail("it is not UTF-8; `-a FILE` sends any bytes".into()))
 }
 
 pub(super) fn attachment(path: &std::path::Path) -> Result<Attachment, String> {
-    let fail = |error: std::io::Error| format!("{} cannot be attached: {error}", path.display());
-    let mut content = Vec::new();
-    std::fs::File::open(path)
-        .map_err(fail)?
-        .take(MAX_INPUT)
-        .read_to_end(&mut content)
-        .map_err(fail)?;
+    let fail = |why: String| format!("{} cannot be attached: {why}", path.display());
+    let file = std::fs::File::open(path).map_err(|error| fail(error.to_string()))?;
+    let content = whole(file).map_err(fail)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     Ok(Attachment::new(&name, "application/octet-stream", &content))
+}
+
+/// All that there is; a part of a message would be a lie.
+fn whole(source: impl std::io::Read) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    source.take(MAX_INPUT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_INPUT {
+        return Err(format!("it is larger than {} MiB", MAX_INPUT >> 20));
+    }
+    Ok(bytes)
 }
 
 impl Desk<'_> {
@@ -71,5 +74,17 @@ impl Desk<'_> {
             send.headers.push(("References".into(), format!("<{id}>")));
         }
         send
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_large_is_refused_and_not_cut() {
+        let read = |size: u64| whole(std::io::repeat(b'x').take(size));
+        assert_eq!(read(MAX_INPUT).map(|bytes| bytes.len() as u64), Ok(MAX_INPUT));
+        assert_eq!(read(MAX_INPUT + 1).unwrap_err(), "it is larger than 32 MiB");
     }
 }
