@@ -1,6 +1,6 @@
 //! DNS (RFC 1035), over UDP and over TCP.
 
-use dnswire::{Flags, Message};
+use dnswire::{Flags, Message, class_word};
 
 use super::Dissection;
 
@@ -49,17 +49,20 @@ pub fn read(bytes: &[u8], found: &mut Dissection) {
         layer.add("question", format_args!("{name} {kind}"));
         dns.question.get_or_insert((name, kind));
     }
+    let mut short = Vec::new();
     for (section, records) in [
         ("answer", &message.answers),
         ("authority", &message.authority),
         ("additional", &message.additional),
     ] {
         for record in records {
-            let text = record.text();
+            let (data, class) = (record.text(), class_word(record.class));
+            let text = format!("{} {} {class} {} {data}", record.name, record.ttl, record.kind);
+            layer.add(section, &text);
             if section == "answer" {
-                dns.answers.push(text.clone());
+                short.push(data);
+                dns.answers.push(text);
             }
-            layer.add(section, text);
         }
     }
     found.layers.push(layer);
@@ -69,17 +72,35 @@ pub fn read(bytes: &[u8], found: &mut Dissection) {
     } else if dns.answers.is_empty() {
         format!("{kind} {name}: {}, no answer", dns.rcode)
     } else {
-        let short: Vec<&str> = dns.answers.iter().map(|text| tail(text)).collect();
         format!("{kind} {name}: {}", short.join(", "))
     };
     found.dns = Some(dns);
 }
 
-/// A record's text without its name, TTL and class.
-fn tail(text: &str) -> &str {
-    let mut rest = text;
-    for _ in 0..3 {
-        rest = rest.trim_start().split_once([' ', '\t']).map_or(rest, |(_, rest)| rest);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_told_whole() {
+        // a.b MX? 10 m.a.b, and a text of two words.
+        let head = |kind: u8| {
+            let mut message = vec![0, 7, 0x84, 0, 0, 1, 0, 1, 0, 0, 0, 0];
+            message.extend([1, b'a', 1, b'b', 0, 0, kind, 0, 1]);
+            message.extend([0xc0, 12, 0, kind, 0, 1, 0, 0, 0, 60]);
+            message
+        };
+        let told = |mut message: Vec<u8>, data: &[u8]| {
+            message.extend([0, u8::try_from(data.len()).unwrap()]);
+            message.extend(data);
+            let mut found = Dissection::default();
+            read(&message, &mut found);
+            (found.info, found.dns.unwrap().answers.concat())
+        };
+        assert_eq!(
+            told(head(15), &[0, 10, 1, b'm', 0xc0, 12]),
+            ("MX a.b.: 10 m.a.b.".into(), "a.b. 60 IN MX 10 m.a.b.".into())
+        );
+        assert_eq!(told(head(16), b"\x05v x y").0, "TXT a.b.: \"v x y\"");
     }
-    rest.trim_start()
 }

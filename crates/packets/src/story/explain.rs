@@ -23,13 +23,27 @@ pub fn packet(found: &Dissection) -> String {
     }
     if let Some(dns) = &found.dns {
         let name = dns.question.as_ref().map_or("", |(name, _)| name.as_str());
+        // Without the final dot, which would look like the sentence's.
+        let name = name.strip_suffix('.').filter(|name| !name.is_empty()).unwrap_or(name);
         let kind = dns.question.as_ref().map_or("", |(_, kind)| kind.as_str());
         return match (dns.response, kind) {
             (false, "MX") => format!("The mail server asks which host takes mail for {name}."),
             (false, "PTR") => "The name that belongs to an address is asked for.".into(),
-            (false, _) => {
+            (false, "TXT" | "SPF") if name.starts_with("_dmarc.") => {
+                "What is to be done with mail that only claims to be from there (DMARC)?".into()
+            }
+            (false, "TXT") if name.contains("._domainkey.") => {
+                "The key is needed that the message's signature is checked with (DKIM).".into()
+            }
+            (false, "TXT" | "SPF") => {
+                format!("Which hosts may send mail of {name} (SPF)?")
+            }
+            (false, "NS" | "SOA") => format!("Which server is responsible for {name}?"),
+            (false, "DS" | "DNSKEY") => format!("The keys of {name} are asked for (DNSSEC)."),
+            (false, "A" | "AAAA") => {
                 format!("Names are for people; to connect, the address of {name} is needed.")
             }
+            (false, _) => format!("Records of type {kind} of {name} are asked for."),
             (true, _) if dns.rcode == "NXDOMAIN" => {
                 format!("There is no name {name}: nothing further can happen.")
             }
