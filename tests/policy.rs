@@ -46,5 +46,12 @@ fn who_may_not_send_for_a_domain_is_refused_and_told() {
         let notice = labctl.exec("pcb", &["mail", "read", "2"]).out;
         assert!(notice.contains("reject (DMARC)"), "{notice}");
         assert!(labctl.exec("pca", &["mail", "list"]).out.contains("no messages"));
+        // A check that waits in vain says where the message ended.
+        if engine == "embedded" {
+            let ran = labctl.run(&["verify"]);
+            assert_eq!(ran.code, 1, "{}", ran.out);
+            let why = "mailb took the message for ann@a.edu, but maila refused it: 550 5.7.1";
+            assert!(ran.out.contains(why), "{}", ran.out);
+        }
     }
 }

@@ -7,6 +7,7 @@
 
 mod host;
 mod name;
+mod relay;
 mod service;
 mod way;
 
@@ -149,7 +150,13 @@ impl Walk<'_, '_> {
         if let Some(name) = self.needs.name.clone() {
             self.name(&facts, &name).await?;
         }
-        self.service(failure).await
+        self.service(failure).await?;
+        match kind {
+            Kind::Mail(check) if failure.layer == Some(Layer::Mailbox) => {
+                self.underway(&check.from).await
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The other nodes that the check depends on, in the order of the dependencies.
