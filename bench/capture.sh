@@ -6,6 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-10}
+for tool in iperf3 tcpdump; do
+    command -v "$tool" >/dev/null || { echo "bench/capture.sh: $tool is missing" >&2; exit 1; }
+done
 cargo build --release --quiet -p packets --examples
 built=$(cargo metadata --format-version 1 --no-deps | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')/release/examples
 work=$(mktemp -d)

@@ -12,13 +12,9 @@ mod common;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use common::terminal::Terminal;
-use common::{Labctl, agent, engines, skip};
-
-/// How long anything may take that must come.
-const PATIENCE: Duration = Duration::from_secs(30);
+use common::{Labctl, agent, engines, eventually, skip};
 
 const LAB: &str = "\
 name: access
@@ -40,14 +36,6 @@ fn up(engine: &'static str, test: &str) -> (Labctl, tempfile::TempDir) {
     std::fs::write(&file, LAB).unwrap();
     lab.ok(&["up", "-q", "--no-verify", file.to_str().unwrap()]);
     (lab, folder)
-}
-
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 #[test]

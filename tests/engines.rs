@@ -11,10 +11,9 @@
 mod common;
 
 use std::io::Read;
-use std::time::{Duration, Instant};
 
 use common::terminal::Terminal;
-use common::{Labctl, agent, engines, processes, usable};
+use common::{Labctl, agent, engines, eventually, processes, usable};
 
 const LAB: &str = "labs/lab06.yaml";
 
@@ -22,14 +21,6 @@ fn up(engine: &'static str, test: &str) -> Labctl {
     let lab = Labctl::new(engine, &format!("{test}-{engine}"));
     lab.ok(&["up", "-q", "--no-verify", LAB]);
     lab
-}
-
-fn eventually(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// How long each node's agent has run, in seconds.

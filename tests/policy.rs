@@ -9,31 +9,17 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
-
-use common::{Labctl, engines};
-
-/// What a node's mail program lists, as soon as a message says this.
-fn arrives(labctl: &Labctl, node: &str, words: &str) -> String {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let listed = labctl.exec(node, &["mail", "list"]).out;
-        if listed.contains(words) {
-            return listed;
-        }
-        assert!(Instant::now() < deadline, "no `{words}` at {node}:\n{listed}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use common::{Labctl, engines, eventually};
 
 #[test]
 fn who_may_not_send_for_a_domain_is_refused_and_told() {
     for engine in engines() {
         let labctl = Labctl::new(engine, "policy");
         labctl.ok(&["up", "--no-verify", "tests/data/policy.yaml"]);
+        let lists = |words: &str| labctl.exec("pcb", &["mail", "list"]).out.contains(words);
         let sent = labctl.exec("pca", &["mail", "send", "bob@b.edu", "-s", "truth", "-m", "x"]);
         assert_eq!(sent.code, 0, "{}", sent.err);
-        arrives(&labctl, "pcb", "truth");
+        eventually("the true mail", || lists("truth"));
         let head = labctl.ok(&["mail", "mailb", "message", "bob@b.edu", "1", "headers"]);
         for words in ["Authentication-Results: mail.b.edu;", "spf=pass", "dkim=pass", "dmarc=pass"]
         {
@@ -42,7 +28,7 @@ fn who_may_not_send_for_a_domain_is_refused_and_told() {
         // b.edu's own server is not among those that may send for b.edu.
         let sent = labctl.exec("pcb", &["mail", "send", "ann@a.edu", "-s", "lie", "-m", "x"]);
         assert_eq!(sent.code, 0, "{}", sent.err);
-        arrives(&labctl, "pcb", "Undelivered");
+        eventually("the notice", || lists("Undelivered"));
         let notice = labctl.exec("pcb", &["mail", "read", "2"]).out;
         assert!(notice.contains("reject (DMARC)"), "{notice}");
         assert!(labctl.exec("pca", &["mail", "list"]).out.contains("no messages"));

@@ -180,3 +180,12 @@ pub fn left_on_docker(instance: &str) -> Vec<String> {
     }
     left
 }
+
+/// Looks again and again until it is so; for half a minute.
+pub fn eventually(what: &str, condition: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !condition() {
+        assert!(std::time::Instant::now() < deadline, "{what} did not come");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}

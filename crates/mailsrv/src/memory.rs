@@ -20,7 +20,7 @@ pub fn frugal() {
     }
 }
 
-/// Gives the pages of code back that only the start needed: two thirds of what an idle server
+/// Gives the pages of code back that only the start needed: about half of what an idle server
 /// shows. What is needed again comes back from the page cache, where the code of all servers of a
 /// machine lies once.
 pub fn started() {
@@ -61,8 +61,11 @@ mod tests {
     }
 
     #[test]
-    fn the_process_goes_on() {
+    fn the_process_has_such_code_and_goes_on_without_it() {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let own = (started as *const c_void).addr();
+        let holds = |(start, length): (usize, usize)| (start..start + length).contains(&own);
+        assert!(maps.lines().filter_map(code).any(holds), "{maps}");
         started();
-        assert_eq!((1..=10).sum::<i32>(), 55);
     }
 }

@@ -73,7 +73,8 @@ async fn curl(args: Vec<OsString>) -> Result<(), (String, u8)> {
         }
     }
     bytes.extend_from_slice(&outcome.raw);
-    let after = given.value('w').map(|format| written(format, last, outcome, visits.len() - 1));
+    let ms = visits.iter().map(|(_, outcome)| outcome.ms).sum();
+    let after = given.value('w').map(|format| written(format, last, outcome, visits.len() - 1, ms));
     match given.value('o') {
         Some(file) if file != "-" => {
             std::fs::write(file, bytes)
@@ -96,13 +97,20 @@ async fn visit(
 ) -> Result<Vec<(Request, Outcome)>, (String, u8)> {
     let mut visits = Vec::new();
     loop {
-        let outcome = probes_run(&request).await?;
+        let mut outcome = probes_run(&request).await?;
         let mut fields = outcome.headers.iter();
         let location = fields.find(|(name, _)| name.eq_ignore_ascii_case("location"));
         let next = location
             .filter(|_| follow && matches!(outcome.status, 301 | 302 | 303 | 307 | 308))
             .and_then(|(_, location)| Some(Url::parse(&request.url).ok()?.join(location)));
+        if next.is_some() {
+            // What stands at a redirect is not shown, and fifty of them would fill a node.
+            (outcome.raw, outcome.body, outcome.cut) = (Vec::new(), String::new(), false);
+        }
+        // `-m` is for all of them.
+        let left = request.timeout_ms.saturating_sub(outcome.ms as u64).max(1);
         visits.push((request.clone(), outcome));
+        request.timeout_ms = left;
         match next {
             None => return Ok(visits),
             Some(_) if visits.len() > MAX_REDIRECTS => {
@@ -114,7 +122,13 @@ async fn visit(
 }
 
 /// What `-w` asks for: `%{name}` in a text.
-fn written(format: &str, request: &Request, outcome: &Outcome, redirects: usize) -> String {
+fn written(
+    format: &str,
+    request: &Request,
+    outcome: &Outcome,
+    redirects: usize,
+    ms: f64,
+) -> String {
     let field = |name: &str| {
         let mut fields = outcome.headers.iter();
         fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.clone())
@@ -134,7 +148,7 @@ fn written(format: &str, request: &Request, outcome: &Outcome, redirects: usize)
             text.push_str(&match name {
                 "http_code" | "response_code" => format!("{:03}", outcome.status),
                 "size_download" => outcome.body_bytes.to_string(),
-                "time_total" => format!("{:.6}", outcome.ms / 1000.0),
+                "time_total" => format!("{:.6}", ms / 1000.0),
                 "url_effective" => request.url.clone(),
                 "num_redirects" => redirects.to_string(),
                 "content_type" => field("content-type").unwrap_or_default(),
@@ -218,8 +232,8 @@ mod tests {
         let request = Request { url: "http://a/".into(), ..Request::default() };
         let text =
             "%{http_code} %{size_download} %{time_total} 100%% %{content_type}\\n%{nothing}%";
-        assert_eq!(written(text, &request, &outcome, 0), "404 7 0.001500 100% text/html\n%");
+        assert_eq!(written(text, &request, &outcome, 0, 1.5), "404 7 0.001500 100% text/html\n%");
         let text = "%{url_effective} %{num_redirects} %{remote_ip}:%{remote_port}";
-        assert_eq!(written(text, &request, &outcome, 2), "http://a/ 2 10.0.0.2:80");
+        assert_eq!(written(text, &request, &outcome, 2, 1.5), "http://a/ 2 10.0.0.2:80");
     }
 }
