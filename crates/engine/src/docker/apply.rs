@@ -8,7 +8,7 @@ use ipnet::Ipv4Net;
 use sha2::{Digest, Sha256};
 
 use super::companion::{self, Beside};
-use super::networks::{create_networks, members, subnet};
+use super::networks::{create_networks, members, remove_twins, subnet};
 use super::nodes::{Site, create_node};
 use super::observe::{self, Objects};
 use super::{Docker, confine, document, image, labels, parallel, remove, subnets};
@@ -145,7 +145,10 @@ pub async fn apply(
     write_document(docker, deployment, &plan.found).await?;
     clear(docker, deployment, &plan, progress).await?;
     let mut networks = plan.kept.clone();
-    networks.extend(create_networks(docker, deployment, &plan.new_networks, progress).await?);
+    if !plan.new_networks.is_empty() {
+        networks.extend(create_networks(docker, deployment, &plan.new_networks, progress).await?);
+        remove_twins(docker, deployment, &networks, progress).await?;
+    }
     let addresses = addresses(deployment, &plan, &networks)?;
     let security = confine::security(podman);
     let site = Site {

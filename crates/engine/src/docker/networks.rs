@@ -7,9 +7,9 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use futures::FutureExt;
 use ipnet::Ipv4Net;
 
-use super::{Docker, connect, labels, parallel, subnets};
+use super::{Docker, connect, labels, observe, parallel, remove, subnets};
 use crate::error::{Error, Result};
-use crate::{Deployment, Event, Progress};
+use crate::{Changes, Deployment, Event, Progress};
 
 /// Names of nodes on each network.
 pub(super) fn members(deployment: &Deployment) -> HashMap<&str, usize> {
@@ -69,6 +69,30 @@ pub(super) async fn create_networks(
         work.push(create.boxed());
     }
     parallel(work).await.into_iter().collect()
+}
+
+/// Removes networks of this lab that have the names of these and are others. A labctl that is
+/// killed leaves its requests behind: what Docker makes of them while this one makes the same has
+/// the same name, and Docker starts no node on a network whose name two have.
+pub(super) async fn remove_twins(
+    docker: &Docker,
+    deployment: &Deployment,
+    networks: &BTreeMap<String, (String, Ipv4Net)>,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let found = observe::objects(docker, labels::of(&deployment.instance)).await?;
+    let is_twin = |network: &bollard::models::Network| {
+        let name = network.labels.as_ref().and_then(|labels| labels.get(labels::NETWORK));
+        name.and_then(|name| networks.get(name))
+            .is_some_and(|(id, _)| network.id.as_ref() != Some(id))
+    };
+    let twins = observe::Objects {
+        networks: found.networks.into_iter().filter(is_twin).collect(),
+        ..observe::Objects::default()
+    };
+    let mut errors = Vec::new();
+    remove::remove(docker, &twins, progress, &mut Changes::default(), &mut errors).await;
+    Error::collect(errors)
 }
 
 async fn create_network(

@@ -6,7 +6,7 @@ use bollard::models::{
     ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, NetworkConnectRequest,
     NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
-use bollard::query_parameters::CreateContainerOptionsBuilder;
+use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
 use ipnet::Ipv4Net;
 
 use super::apply::{Addresses, hash};
@@ -126,6 +126,8 @@ pub(super) async fn create_node(
     Ok(())
 }
 
+/// Makes a container. What a labctl that was killed has asked for may be there by now under the same
+/// name; it is of this instance, and goes.
 async fn create(
     docker: &Docker,
     container: &str,
@@ -133,13 +135,29 @@ async fn create(
     node: &str,
 ) -> Result<String> {
     let options = CreateContainerOptionsBuilder::default().name(container).build();
-    let api = docker.api.clone();
-    docker
-        .settle(format!("create node {node}"), async move {
-            api.create_container(Some(options), body).await
-        })
-        .await
-        .map(|created| created.id)
+    let (api, container) = (docker.api.clone(), container.to_owned());
+    let work = async move {
+        let refused = match api.create_container(Some(options.clone()), body.clone()).await {
+            Err(error) if is_conflict(&error) => error,
+            other => return other,
+        };
+        let there = api.inspect_container(&container, None).await?;
+        let instance = |labels: Option<HashMap<String, String>>| labels?.remove(labels::INSTANCE);
+        let known = there.config.and_then(|config| instance(config.labels));
+        if known.is_none() || known != instance(body.labels.clone()) {
+            return Err(refused);
+        }
+        let force = RemoveContainerOptionsBuilder::default().force(true).build();
+        api.remove_container(&container, Some(force)).await?;
+        api.create_container(Some(options), body).await
+    };
+    docker.settle(format!("create node {node}"), work).await.map(|created| created.id)
+}
+
+/// Whether the name is taken.
+fn is_conflict(error: &bollard::errors::Error) -> bool {
+    use bollard::errors::Error::DockerResponseServerError as Refused;
+    matches!(error, Refused { status_code: 409, .. })
 }
 
 async fn start(docker: &Docker, id: &str, node: &str) -> Result<()> {
